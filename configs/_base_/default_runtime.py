@@ -1,0 +1,30 @@
+custom_imports = dict(imports=['mmlt'], allow_failed_imports=False)
+default_scope = 'mmpretrain'
+
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=50),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    # Writes beside the old file, then renames: a killed run keeps its last checkpoint.
+    checkpoint=dict(type='SafeCheckpointHook', interval=1, max_keep_ckpts=2),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+)
+custom_hooks = [
+    dict(type='ClassCountsCheckHook'),
+    # Each epoch has random numbers of its own, so that a resumed run repeats the unbroken one.
+    dict(type='EpochSeedHook'),
+]
+
+env_cfg = dict(
+    cudnn_benchmark=False,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'),
+)
+randomness = dict(seed=0, deterministic=False)
+visualizer = dict(type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
+log_level = 'INFO'
+load_from = None
+resume = False
+
+# tools/test.py --tta: the mean score of an image and of its mirror image.
+tta_model = dict(type='AverageClsScoreTTA')

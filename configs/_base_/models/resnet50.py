@@ -1,0 +1,5 @@
+model = dict(
+    type='ImageClassifier',
+    backbone=dict(type='ResNet', depth=50, num_stages=4, out_indices=(3,), style='pytorch'),
+    neck=dict(type='GlobalAveragePooling'),
+)

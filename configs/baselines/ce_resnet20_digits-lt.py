@@ -1,0 +1,11 @@
+# Cross-entropy on scikit-learn's digits, imbalance 50: what BCE3S is compared with.
+#
+#   python tools/train.py configs/baselines/ce_resnet20_digits-lt.py
+_base_ = [
+    '../_base_/models/resnet20_cifar.py',
+    '../_base_/datasets/digits-lt.py',
+    '../_base_/schedules/digits_200e.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(head=dict(type='LinearClsHead', num_classes=10, in_channels=64))

@@ -1,0 +1,18 @@
+# BCE3S on CIFAR-10-LT, imbalance 100, with the small ResNet-32 of the long-tail literature.
+#
+#   python tools/train.py configs/bce3s/resnet32_cifar10-lt-if100.py
+#
+# Not in the paper, whose "ResNet32" is a ResNet-34. Full schedule: not run.
+_base_ = [
+    '../_base_/models/resnet32_cifar.py',
+    '../_base_/datasets/cifar10-lt.py',
+    '../_base_/schedules/bce3s_cifar_320e.py',
+    '../_base_/default_runtime.py',
+]
+class_counts = 'cifar10-lt-if100'
+
+data_preprocessor = dict(type='MultiViewDataPreprocessor')
+model = dict(head=dict(type='BCE3SHead', num_classes=10, in_channels=64, class_counts=class_counts))
+train_dataloader = dict(dataset=dict(class_counts=class_counts))
+val_evaluator = dict(class_counts=class_counts)
+test_evaluator = val_evaluator

@@ -1,0 +1,21 @@
+# BCE3S on CIFAR-100-LT, imbalance 100, with the paper's network; first stage.
+#
+#   python tools/train.py configs/bce3s/resnet34_cifar100-lt-if100.py
+#
+# Paper, table 2: 55.99 (first stage). Time and accuracy of this config: not run.
+_base_ = [
+    '../_base_/models/resnet34_cifar.py',
+    '../_base_/datasets/cifar100-lt.py',
+    '../_base_/schedules/bce3s_cifar_320e.py',
+    '../_base_/default_runtime.py',
+]
+class_counts = 'cifar100-lt-if100'
+
+# Three views of each batch: plain, mixup, cutmix.
+data_preprocessor = dict(type='MultiViewDataPreprocessor')
+model = dict(
+    head=dict(type='BCE3SHead', num_classes=100, in_channels=512, class_counts=class_counts)
+)
+train_dataloader = dict(dataset=dict(class_counts=class_counts))
+val_evaluator = dict(class_counts=class_counts)
+test_evaluator = val_evaluator

@@ -1,0 +1,5 @@
+# BCE3S on iNaturalist 2018 with ResNet-50, 400 epochs. Paper, table 5: 75.91. Not run.
+_base_ = './resnet50_inat2018.py'
+
+param_scheduler = dict(T_max=400)
+train_cfg = dict(max_epochs=400)

@@ -1,0 +1,247 @@
+"""What a current torch, numpy and matplotlib need of mmengine 0.10, mmcv 2.2 and mmpretrain 1.2.
+
+One function a fault, each named after what it makes work again. Every one is idempotent and does
+nothing where upstream is already right. ``apply`` runs them all; ``import mmlt`` calls it.
+
+Not here: the missing ``pkg_resources`` and ``distutils`` of setuptools >= 82. mmengine imports
+both at so many moments that a dependency on ``setuptools<82`` is the smaller and surer mend.
+"""
+
+import functools
+import importlib
+import importlib.metadata
+import inspect
+import io
+import pickle
+import re
+import sys
+import types
+import warnings
+
+# Tested ranges, first included and last excluded; setup.py states the same ones.
+SUPPORTED = {
+    'mmengine': ('0.10.7', '0.11'),
+    'mmcv': ('2.2.0', '2.3'),
+    'mmcv-lite': ('2.2.0', '2.3'),
+    'mmpretrain': ('1.2.0', '1.3'),
+}
+
+
+def check_mm_stack():
+    """Check, before anything imports them, that the mm packages are there in a tested version.
+
+    Raises:
+        ImportError: a package is missing or outside its range; one line that says what to install.
+    """
+    mmcv = 'mmcv-lite' if _version('mmcv') is None else 'mmcv'  # full mmcv also serves
+    for name in ('mmengine', mmcv, 'mmpretrain'):
+        found, (first, last) = _version(name), SUPPORTED[name]
+        if found is not None and _release(first) <= _release(found) < _release(last):
+            continue
+        if found is None and name == 'mmcv-lite':
+            name, install = 'mmcv-lite (or mmcv)', 'mmlt[lite]'
+        else:
+            install = f'{name}>={first},<{last}'
+        raise ImportError(
+            f"mmlt needs {name} >= {first}, < {last}, got {found or 'none'}: pip install '{install}'"
+        )
+
+
+def apply():
+    """Apply every fix of this module."""
+    load_runner_checkpoints()
+    run_amp_on_cpu()
+    run_processes_on_cpu()
+    shift_hue_backwards()
+    compute_retrieval_metrics()
+    browse_datasets()
+
+
+def load_runner_checkpoints():
+    """Let ``torch.load`` read a Runner's checkpoint without giving up ``weights_only=True``.
+
+    Fault: torch >= 2.6 loads weights only by default and mmengine 0.10 pickles its log history:
+    ``UnpicklingError: Weights only load failed ... Unsupported global: mmengine...HistoryBuffer``
+    on resume, load_from, test, the inferencers and publish_model. Torch before 2.6 reads
+    everything by default and is left as it is.
+    """
+    import numpy as np
+    import torch
+    from mmengine.logging import HistoryBuffer
+
+    if _loads(HistoryBuffer([0.0], [1])):
+        return
+    rebuild_array = np.empty(0).__reduce__()[0]
+    rebuild_scalar = np.float64(0).__reduce__()[0]
+    allowed = [HistoryBuffer, np.ndarray, np.dtype, (_history_buffer_method, 'builtins.getattr')]
+    for core in ('numpy._core', 'numpy.core'):  # numpy 2 and numpy 1 name them differently
+        allowed.append((rebuild_array, f'{core}.multiarray._reconstruct'))
+        allowed.append((rebuild_scalar, f'{core}.multiarray.scalar'))
+    # The log history is float64 and int64; a metric kept as best_score may be any of these.
+    for dtype in ('bool', 'int32', 'int64', 'float16', 'float32', 'float64'):
+        allowed.append(type(np.dtype(dtype)))
+    torch.serialization.add_safe_globals(allowed)
+
+
+def run_amp_on_cpu():
+    """Let ``AmpOptimWrapper`` train on a CPU, where autocast means bfloat16.
+
+    Fault: mmengine <= 0.10.7, ``AssertionError: AmpOptimizerWrapper is only available training on
+    gpu, npu, mlu or musa``, though its autocast knows the CPU. The gradient scaler it builds turns
+    itself off without CUDA. Machines with an accelerator are left as they are.
+    """
+    from mmengine.device import get_device
+    from mmengine.optim.optimizer import amp_optimizer_wrapper
+
+    if get_device() == 'cpu':
+        # The module asks this only for the sake of its assertion.
+        amp_optimizer_wrapper.is_cuda_available = _no_gpu_needed
+
+
+def run_processes_on_cpu():
+    """Let ``launcher='pytorch'`` start several processes on a machine without accelerator.
+
+    Fault: mmengine <= 0.10.7 selects a CUDA device for each process whatever the machine
+    (``RuntimeError: ... no NVIDIA driver``) and then hands its number to DistributedDataParallel
+    (``ValueError: DistributedDataParallel device_ids and output_device arguments only work with
+    ...``). Mended where every Runner passes, so neither scripts nor configs need to know: without
+    accelerator the process group is gloo's, and a model on the CPU is wrapped without device_ids.
+    """
+    import mmengine.dist.utils as dist_utils
+    from mmengine.model import MMDistributedDataParallel
+
+    if not hasattr(dist_utils._init_dist_pytorch, '__wrapped__'):
+        dist_utils._init_dist_pytorch = _gloo_without_gpu(dist_utils._init_dist_pytorch)
+    if not hasattr(MMDistributedDataParallel.__init__, '__wrapped__'):
+        MMDistributedDataParallel.__init__ = _no_device_ids_on_cpu(
+            MMDistributedDataParallel.__init__
+        )
+
+
+def shift_hue_backwards():
+    """Let ``ColorJitter(hue=...)`` turn the hue in the negative direction.
+
+    Fault: mmcv 2.2 under numpy >= 2, ``OverflowError: Python integer -7 out of bounds for uint8``
+    from ``mmcv.adjust_hue``, for about half of all images.
+    """
+    import mmcv
+    import numpy as np
+
+    original = mmcv.adjust_hue
+    try:
+        original(np.zeros((1, 1, 3), np.uint8), -0.1, backend='cv2')
+    except OverflowError:
+
+        @functools.wraps(original)
+        def adjust_hue(img, hue_factor, backend=None):
+            return original(img, _CyclicHue(hue_factor), backend)
+
+        for module in (mmcv, mmcv.image, sys.modules[original.__module__]):
+            module.adjust_hue = adjust_hue
+
+
+def compute_retrieval_metrics():
+    """Let ``RetrievalRecall`` and ``RetrievalAveragePrecision`` run.
+
+    Fault: mmpretrain 1.2 under numpy >= 2.4, ``AttributeError: module 'numpy' has no attribute
+    'in1d'``. Only mmpretrain's module sees the old name again; numpy itself is not touched.
+    """
+    import numpy as np
+    from mmpretrain.evaluation.metrics import retrieval
+
+    if not hasattr(retrieval.np, 'in1d'):
+        numpy = types.ModuleType('numpy')
+        numpy.__getattr__ = functools.partial(getattr, np)
+        numpy.in1d = lambda array, test: np.isin(np.ravel(array), test)
+        retrieval.np = numpy
+
+
+def browse_datasets():
+    """Let mmpretrain's ``browse_dataset`` tool draw transformed images.
+
+    Fault: mmpretrain 1.2 with matplotlib >= 3.6, ``TypeError: adjust_bbox() missing 1 required
+    positional argument: 'renderer'``. The tool imports the function before its config imports
+    mmlt, so the function itself gets the default; matplotlib is not imported for this. None is
+    enough: only axes with a locator ask for a renderer, and the tool makes none.
+    """
+    module = sys.modules.get('matplotlib._tight_bbox')
+    if module is None:
+        return
+    renderer = inspect.signature(module.adjust_bbox).parameters.get('renderer')
+    if renderer is not None and renderer.default is renderer.empty:
+        module.adjust_bbox.__defaults__ = (None, *(module.adjust_bbox.__defaults__ or ()))
+
+
+def _version(distribution):
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _release(version):
+    numbers = [int(number) for number in re.findall(r'\d+', version)[:3]]
+    return tuple(numbers + [0] * (3 - len(numbers)))
+
+
+def _loads(value):
+    """Whether ``torch.load`` reads back what ``torch.save`` wrote, with both left at defaults."""
+    import torch
+
+    file = io.BytesIO()
+    torch.save(value, file)
+    file.seek(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # torch 2.4 and 2.5 announce the new default here
+        try:
+            torch.load(file)
+        except pickle.UnpicklingError:
+            return False
+    return True
+
+
+def _history_buffer_method(owner, name):
+    """Stand in for ``builtins.getattr`` in checkpoints: HistoryBuffer's statistics, nothing else.
+
+    The true getattr on the list would let a checkpoint run any command while it is loaded.
+    """
+    from mmengine.logging import HistoryBuffer
+
+    if owner is HistoryBuffer and name in ('min', 'max', 'current', 'mean'):
+        return getattr(HistoryBuffer, name)
+    raise pickle.UnpicklingError(f'a checkpoint may not look up {name!r} of {owner!r}')
+
+
+def _no_gpu_needed():
+    return True
+
+
+def _gloo_without_gpu(init_dist_pytorch):
+    @functools.wraps(init_dist_pytorch)
+    def wrapper(backend, init_backend='torch', **kwargs):
+        from mmengine.device import get_device
+        from torch import distributed
+
+        if get_device() != 'cpu' or init_backend != 'torch':
+            return init_dist_pytorch(backend, init_backend=init_backend, **kwargs)
+        # 'nccl' is mmengine's default and cannot be meant here; any other choice is the user's.
+        return distributed.init_process_group('gloo' if backend == 'nccl' else backend, **kwargs)
+
+    return wrapper
+
+
+def _no_device_ids_on_cpu(init):
+    @functools.wraps(init)
+    def wrapper(self, module, *args, **kwargs):
+        if all(parameter.device.type == 'cpu' for parameter in module.parameters()):
+            kwargs['device_ids'] = None
+        init(self, module, *args, **kwargs)
+
+    return wrapper
+
+
+class _CyclicHue(float):
+    """A hue shift that is counted modulo 256 when scaled, as uint8 itself did before numpy 2."""
+
+    def __mul__(self, steps):
+        return int(float(self) * steps) % 256

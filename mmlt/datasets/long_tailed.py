@@ -1,0 +1,190 @@
+import copy
+import hashlib
+import logging
+
+import numpy as np
+from mmengine.dataset import force_full_init
+from mmengine.logging import print_log
+from mmpretrain.datasets import BaseDataset
+from mmpretrain.registry import DATASETS
+
+from mmlt.class_counts import load_class_counts
+
+from .image_errors import name_broken_image
+
+SPLITS = ('ldam', 'first_n')
+
+
+@DATASETS.register_module()
+class LongTailedDataset:
+    """Keep ``class_counts[k]`` images of class k of a dataset.
+
+    Which images are kept changes results, so the draw has a name: 'ldam' visits the classes in
+    label order, shuffles the indices of each with one numpy RandomState(seed) stream and keeps
+    the first; 'first_n' keeps the first ones in the order of the dataset (the released split of
+    BCE3S). Both order the kept images class by class. The hash of the indices is logged.
+
+    Args:
+        dataset (dict | BaseDataset): config or instance of any single-label mmpretrain dataset.
+            An instance is not changed.
+        class_counts (Sequence[int] | str): images to keep, see :func:`mmlt.load_class_counts`.
+        split (str): 'ldam' or 'first_n'. Defaults to 'ldam'.
+        seed (int): seed of 'ldam'; 0 is the published split. Unused by 'first_n'.
+        lazy_init (bool): wait with reading the data until they are needed. Defaults to False,
+            or to the ``lazy_init`` of the dataset config.
+
+    Attributes:
+        class_counts (list[int]): images kept, in label order.
+        indices (list[int]): positions of the kept images in the wrapped dataset.
+        split_hash (str): first 12 hex digits of the SHA-256 of ``indices`` (little-endian int64).
+
+    Raises:
+        TypeError: ``dataset`` is neither a config nor an mmpretrain BaseDataset.
+        ValueError: unknown split, more images wanted than there are, wrong number of classes,
+            a broken image.
+
+    Source: Cao et al., LDAM-DRW (NeurIPS 2019), released code, for 'ldam'.
+
+    Example:
+        >>> data = LongTailedDataset(dict(type='DigitsLT'), 'digits-lt-if50')
+        >>> len(data), data.class_counts[0], data.class_counts[-1]
+        (356, 114, 2)
+    """
+
+    def __init__(self, dataset, class_counts, split='ldam', seed=0, lazy_init=None):
+        if split not in SPLITS:
+            raise ValueError(f'LongTailedDataset: split must be one of {SPLITS}, got {split!r}')
+        if isinstance(dataset, dict):
+            if lazy_init is None:
+                lazy_init = dataset.get('lazy_init', False)
+            dataset = DATASETS.build(dataset)
+        if not isinstance(dataset, BaseDataset):
+            raise TypeError(
+                'LongTailedDataset: dataset must be the config or an instance of an mmpretrain '
+                f'BaseDataset, got {type(dataset).__name__}'
+            )
+        # A shallow copy: taking the subset later rebinds its data and leaves the caller's alone.
+        # (BaseDataset.get_subset would share one pipeline among all subsets of a dataset, and
+        # keep every subset alive, by its mutable default argument.)
+        self.dataset = copy.copy(dataset)
+        self.class_counts = load_class_counts(class_counts)
+        self.split = split
+        self.seed = seed
+        self._fully_initialized = False
+        if not lazy_init:
+            self.full_init()
+
+    @property
+    def metainfo(self) -> dict:
+        """A copy of the wrapped dataset's meta information."""
+        return self.dataset.metainfo
+
+    @property
+    def CLASSES(self):  # noqa: N802 (mmpretrain's name)
+        """Names of the classes, or None."""
+        return self.dataset.CLASSES
+
+    @property
+    def class_to_idx(self) -> dict:
+        """Label of every class name."""
+        return {name: label for label, name in enumerate(self.CLASSES)}
+
+    # Hooks and tools that set ``dataset.pipeline`` must reach the dataset that uses it.
+    @property
+    def pipeline(self):
+        """The wrapped dataset's pipeline."""
+        return self.dataset.pipeline
+
+    @pipeline.setter
+    def pipeline(self, pipeline):
+        self.dataset.pipeline = pipeline
+
+    def full_init(self) -> None:
+        """Read the wrapped dataset and take the subset."""
+        if self._fully_initialized:
+            return
+        self.dataset.full_init()
+        total = len(self.dataset)
+        self.indices = self._choose(_checked_labels(self.dataset, len(self.class_counts)))
+        raw = np.asarray(self.indices, dtype='<i8').tobytes()
+        self.split_hash = hashlib.sha256(raw).hexdigest()[:12]
+        self.dataset.get_subset_(self.indices)
+        self._fully_initialized = True
+        print_log(
+            f'LongTailedDataset: {len(self.indices)} of {total} images, '
+            f'{len(self.class_counts)} classes of {max(self.class_counts)} to '
+            f'{min(self.class_counts)}, {self._split_name()}, hash {self.split_hash}',
+            logger='current',
+            level=logging.INFO,
+        )
+
+    def _choose(self, labels: np.ndarray) -> list[int]:
+        rng = np.random.RandomState(self.seed)
+        chosen = []
+        for label, wanted in enumerate(self.class_counts):
+            members = np.flatnonzero(labels == label)
+            if wanted > len(members):
+                raise ValueError(
+                    f'LongTailedDataset: class_counts wants {wanted} images of class {label}'
+                    f'{_name_of(self.CLASSES, label)}, the dataset has {len(members)}'
+                )
+            if self.split == 'ldam':
+                rng.shuffle(members)
+            chosen.extend(members[:wanted].tolist())
+        return chosen
+
+    @force_full_init
+    def get_data_info(self, idx: int) -> dict:
+        """Annotation of the idx-th kept image."""
+        return self.dataset.get_data_info(idx)
+
+    @force_full_init
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Label of the idx-th kept image, in a list."""
+        return self.dataset.get_cat_ids(idx)
+
+    @force_full_init
+    def get_gt_labels(self) -> np.ndarray:
+        """Labels of all kept images."""
+        return np.repeat(np.arange(len(self.class_counts)), self.class_counts)
+
+    @force_full_init
+    def __getitem__(self, idx: int):
+        with name_broken_image(lambda: self.dataset.get_data_info(idx)):
+            return self.dataset[idx]
+
+    @force_full_init
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def _split_name(self) -> str:
+        return f'split {self.split}' + (f' (seed {self.seed})' if self.split == 'ldam' else '')
+
+    def __repr__(self) -> str:
+        state = f'{len(self)} images' if self._fully_initialized else 'not initialised'
+        head = f'Dataset LongTailedDataset ({state}, {self._split_name()}) of'
+        return '\n'.join([head, *(f'    {line}' for line in repr(self.dataset).split('\n'))])
+
+
+def _checked_labels(dataset, num_classes: int) -> np.ndarray:
+    labels = np.asarray(dataset.get_gt_labels())
+    if labels.ndim != 1:
+        raise ValueError(
+            f'LongTailedDataset: one label an image is needed, got labels of shape {labels.shape}'
+        )
+    names = dataset.CLASSES
+    found = len(names) if names is not None else int(labels.max()) + 1
+    if found != num_classes:
+        raise ValueError(
+            f'LongTailedDataset: class_counts has {num_classes} classes, the dataset has {found}'
+        )
+    if labels.min() < 0 or labels.max() >= num_classes:
+        raise ValueError(
+            f'LongTailedDataset: labels must lie in 0..{num_classes - 1}, '
+            f'got {labels.min()}..{labels.max()}'
+        )
+    return labels
+
+
+def _name_of(names, label: int) -> str:
+    return f' ({names[label]})' if names is not None else ''

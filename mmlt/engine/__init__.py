@@ -1,0 +1,3 @@
+"""What steers the runner."""
+
+from mmlt.engine import hooks

@@ -1,0 +1,68 @@
+"""The class counts of the config against the training set."""
+
+import numpy as np
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmpretrain.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ClassCountsCheckHook(Hook):
+    """Stop before the first iteration if ``class_counts`` are not those of the training set.
+
+    Compares the counts of the head (of the config, or of a loaded checkpoint) and of every
+    validation metric with the labels of the training set, which no image is read for. Wrong counts
+    give no error later, only wrong margins, weights and shot groups.
+
+    Example:
+        ``custom_hooks = [dict(type='ClassCountsCheckHook')]``
+    """
+
+    def before_train(self, runner) -> None:
+        """Count the training labels and compare."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        head = getattr(model, 'head', None)
+        labels = training_labels(runner.train_dataloader.dataset)
+        num_classes = getattr(head, 'num_classes', None)
+        if num_classes and len(labels) and not 0 <= labels.min() <= labels.max() < num_classes:
+            raise ValueError(
+                f'the training set has labels {labels.min()} to {labels.max()}, '
+                f'the head has num_classes={num_classes}'
+            )
+        owners = {}
+        if getattr(head, 'class_counts', None) is not None:
+            owners[f'the head ({type(head).__name__})'] = head.class_counts.tolist()
+        if runner.val_loop is not None:
+            for metric in runner.val_loop.evaluator.metrics:
+                if getattr(metric, 'class_counts', None) is not None:
+                    owners[f'the metric {type(metric).__name__}'] = list(metric.class_counts)
+        for owner, class_counts in owners.items():
+            _compare(owner, class_counts, labels)
+
+
+def training_labels(dataset) -> np.ndarray:
+    """Labels of all samples of a dataset or of mmengine's and mmpretrain's wrappers around one."""
+    dataset.full_init()
+    if hasattr(dataset, 'get_gt_labels'):
+        return np.asarray(dataset.get_gt_labels())
+    return np.array([dataset.get_cat_ids(index)[0] for index in range(len(dataset))])
+
+
+def _compare(owner: str, class_counts: list, labels: np.ndarray) -> None:
+    found = np.bincount(labels, minlength=len(class_counts))
+    if len(found) > len(class_counts):
+        raise ValueError(
+            f'class_counts of {owner} has {len(class_counts)} classes, the training set has labels '
+            f'up to {len(found) - 1}'
+        )
+    wrong = np.flatnonzero(found != np.asarray(class_counts))
+    if len(wrong):
+        examples = ', '.join(
+            f'class {k}: {class_counts[k]} in class_counts, {found[k]} in the training set'
+            for k in wrong[:3]
+        )
+        raise ValueError(
+            f'class_counts of {owner} do not match the training set in {len(wrong)} of '
+            f'{len(class_counts)} classes ({examples}); count the training set with '
+            'tools/dataset_converters/count_classes.py'
+        )

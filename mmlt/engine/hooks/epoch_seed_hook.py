@@ -1,0 +1,41 @@
+"""Random numbers that depend on the epoch and not on what ran before it."""
+
+from functools import partial
+
+from mmengine.dataset import worker_init_fn
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmengine.runner import set_random_seed
+from mmpretrain.registry import HOOKS
+
+
+@HOOKS.register_module()
+class EpochSeedHook(Hook):
+    """Seed Python, NumPy, torch and the data workers anew for each (seed, epoch, rank).
+
+    A checkpoint does not hold the states of the generators. With this hook it need not: a run that
+    was resumed at an epoch draws the numbers of the unbroken run, so it ends in the same weights.
+    It also gives each process other mixing weights and negatives, and each epoch other
+    augmentations: mmengine starts the workers of every epoch from the same seed.
+
+    The runner's seed is ``randomness=dict(seed=...)``, or the one that mmengine drew; a checkpoint
+    knows it.
+
+    Example:
+        ``custom_hooks = [dict(type='EpochSeedHook')]``
+    """
+
+    # Before all others, so that whatever they draw is reproducible too.
+    priority = 'VERY_HIGH'
+
+    def before_train_epoch(self, runner) -> None:
+        """Seed this process and the workers that the coming epoch starts."""
+        # The sequence must differ for all (epoch, rank), and stay in NumPy's 32 bits.
+        seed = (runner.seed + 1_000_003 * (runner.epoch + 1) + 10_007 * get_rank()) % 2**31
+        set_random_seed(seed)
+        loader = runner.train_dataloader
+        loader.worker_init_fn = partial(
+            worker_init_fn, num_workers=loader.num_workers, rank=0, seed=seed
+        )
+        # Workers that outlive an epoch were seeded once: start new ones.
+        loader._iterator = None

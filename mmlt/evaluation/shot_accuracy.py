@@ -1,0 +1,97 @@
+"""Accuracy on classes with many, medium and few training images."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from mmengine.evaluator import BaseMetric
+from mmpretrain.registry import METRICS
+
+from mmlt.class_counts import load_class_counts
+from mmlt.functional import shot_accuracy
+
+COLUMNS = ('many', 'medium', 'few', 'all', 'macro', 'worst', 'harmonic')
+
+
+@METRICS.register_module()
+class ShotAccuracy(BaseMetric):
+    r"""Top-1 accuracy in percent, split by the number of training images of the class.
+
+    Logs ``shot/many``, ``shot/medium``, ``shot/few`` (mean accuracy of the group's classes; NaN if
+    the group is empty), ``shot/all`` (over samples), ``shot/macro`` (over classes), ``shot/worst``
+    (worst class) and ``shot/harmonic`` (harmonic mean over classes). The last evaluation's
+    accuracies of the classes are in :attr:`per_class`.
+
+    Args:
+        class_counts: Training images per class, as :func:`mmlt.load_class_counts` takes them.
+        many (int): 'many' are the classes with more images than this. Defaults to 100.
+        few (int): 'few' are the classes with fewer images than this. Defaults to 20.
+        collect_device (str): 'cpu' or 'gpu'. Defaults to 'cpu'.
+        prefix (str, optional): Defaults to 'shot'.
+
+    Source:
+        Liu et al. 2019 (OLTR); thresholds as in BCE3S: more than 100, 20 to 100, fewer than 20.
+
+    Example:
+        >>> metric = ShotAccuracy(class_counts=[500, 50, 5])
+        >>> metric.process(None, [dict(pred_label=[0], gt_label=[k]) for k in (0, 0, 1, 2)])
+        >>> {k: round(v, 1) for k, v in metric.evaluate(size=4).items() if k != 'shot/harmonic'}
+        {'shot/many': 100.0, 'shot/medium': 0.0, 'shot/few': 0.0, 'shot/all': 50.0, \
+'shot/macro': 33.3, 'shot/worst': 0.0}
+    """
+
+    default_prefix = 'shot'
+
+    def __init__(
+        self,
+        class_counts,
+        many: int = 100,
+        few: int = 20,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ):
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        self.class_counts = load_class_counts(class_counts)
+        self.many = many
+        self.few = few
+        self.per_class: list[float] = []
+
+    def process(self, data_batch, data_samples: Sequence[dict]) -> None:
+        """Keep prediction and label, one item a sample: so padded ones can be cut off later."""
+        for sample in data_samples:
+            pair = (int(sample['pred_label'][0]), int(sample['gt_label'][0]))
+            if not 0 <= pair[1] < len(self.class_counts):
+                raise ValueError(
+                    f'label {pair[1]} of the evaluated set is not one of the '
+                    f'{len(self.class_counts)} classes of class_counts'
+                )
+            self.results.append(pair)
+
+    def compute_metrics(self, results: list) -> dict:
+        """Compute the accuracies, in percent, of all (prediction, label) pairs."""
+        predictions, labels = torch.tensor(results, dtype=torch.int64).reshape(-1, 2).unbind(1)
+        fractions = shot_accuracy(predictions, labels, self.class_counts, self.many, self.few)
+        self.per_class = (100 * fractions['per_class']).tolist()
+        fractions['macro'] = fractions['all_macro']
+        return {name: 100 * float(fractions[name]) for name in COLUMNS}
+
+
+def format_shot_table(rows: dict[str, dict], prefix: str = 'shot') -> str:
+    """Lay out metrics of :class:`ShotAccuracy` as a text table.
+
+    Args:
+        rows (dict): Name of a row -> its metrics, e.g. ``{'last epoch': {'shot/all': 80.1}}``.
+        prefix (str): The metric's prefix. Defaults to 'shot'.
+
+    Example:
+        >>> print(format_shot_table({'last epoch': {'shot/many': 90.0, 'shot/all': 80.126}}))
+                        many   medium      few      all    macro    worst harmonic
+        last epoch     90.00        -        -    80.13        -        -        -
+    """
+    width = max(12, *(len(name) for name in rows))
+    lines = [' ' * width + ''.join(f'{column:>9}' for column in COLUMNS)]
+    for name, metrics in rows.items():
+        values = [metrics.get(f'{prefix}/{column}', math.nan) for column in COLUMNS]
+        cells = ('-' if math.isnan(value) else f'{value:.2f}' for value in values)
+        lines.append(f'{name:<{width}}' + ''.join(f'{cell:>9}' for cell in cells))
+    return '\n'.join(lines)

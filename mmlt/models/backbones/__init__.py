@@ -1,0 +1,3 @@
+from mmlt.models.backbones.cifar_resnet import CifarResNet
+
+__all__ = ['CifarResNet']

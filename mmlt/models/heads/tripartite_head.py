@@ -1,0 +1,253 @@
+"""One head, three slots: sample - class, sample - sample, class - class."""
+
+import inspect
+
+import torch
+import torch.nn as nn
+from mmpretrain.evaluation.metrics import Accuracy
+from mmpretrain.models.heads import ClsHead
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+
+from mmlt.class_counts import load_class_counts
+from mmlt.functional import sample_negatives
+
+PAIR_CRITERIA = {'sigmoid': 'SigmoidPairLoss', 'softmax': 'SoftmaxPairLoss'}
+UNIFORM_CRITERIA = {'sigmoid': 'SigmoidUniformLoss', 'softmax': 'SoftmaxUniformLoss'}
+
+
+@MODELS.register_module()
+class TripartiteHead(ClsHead):
+    r"""Joint, contrast and uniform criteria on one classifier, in place of ``LinearClsHead``.
+
+    .. math::
+        L = L_{joint}(W x + b, y) + L_{contrast}(\cos(P(x), z) / \tau, y) + L_{uniform}(W W^T)
+
+    Each slot takes a criterion's config, ``'sigmoid'`` or ``'softmax'``; contrast and uniform also
+    take None. The weights of the slots are the ``loss_weight`` of their criteria. In the test only
+    the classifier runs.
+
+    With one view in the batch, all slots see it. With more (``MultiViewDataPreprocessor``), the
+    joint loss is the mean over the views; the contrast slot compares the mixed views with the bank
+    and the bank remembers the plain view, after the loss.
+
+    Args:
+        num_classes (int): Number of classes K.
+        in_channels (int): Width D of the features.
+        class_counts (optional): Training images per class, as :func:`mmlt.load_class_counts` takes
+            them. Kept as a buffer and given to the criteria that want it.
+        classifier (dict): The layer of the joint similarity. Defaults to
+            ``dict(type='NormedLinear')``.
+        joint (str | dict): Criterion of logits and labels. Defaults to 'sigmoid'.
+        contrast (str | dict, optional): Criterion of bank similarities and labels.
+        uniform (str | dict, optional): Criterion of the class vectors.
+        neck (dict, optional): The contrast slot's projector and bank. Defaults to
+            ``dict(type='MemoryBankNeck')``.
+        negative_ratio (float): Part r in (0, 1] of the negative (sample, class) pairs that the
+            plain view's joint loss keeps. Defaults to 1.0.
+        negative_sampling (str): 'sample' draws for each sample and class (eq. 3); 'batch' draws one
+            set of classes a batch, the batch's own always in it (the released code).
+        contrast_reduction (str): 'mean' or 'sum' over the contrasted views. Defaults to 'mean'.
+        fill_epochs (int, optional): Epochs in which the bank is only filled, counted in samples by
+            ``class_counts``. Defaults to None: 1 with ``class_counts``, else 0.
+        **kwargs: ``topk``, ``cal_acc`` and ``init_cfg`` of mmpretrain's ``ClsHead``.
+
+    Shape:
+        feats: tuple whose last item is (V * N, D), view after view -> dict of scalars
+        ``loss_joint``, ``loss_contrast``, ``loss_uniform``.
+
+    Source:
+        BCE3S, eqs. 6 and 25; views and bank as released.
+
+    Example:
+        >>> head = TripartiteHead(10, 64, joint='sigmoid', contrast='sigmoid', uniform='softmax')
+        >>> samples = [DataSample().set_gt_label(k) for k in range(4)]
+        >>> sorted(head.loss((torch.rand(4, 64),), samples))
+        ['loss_contrast', 'loss_joint', 'loss_uniform']
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        class_counts=None,
+        classifier: dict | None = None,
+        joint: str | dict = 'sigmoid',
+        contrast: str | dict | None = None,
+        uniform: str | dict | None = None,
+        neck: dict | None = None,
+        negative_ratio: float = 1.0,
+        negative_sampling: str = 'sample',
+        contrast_reduction: str = 'mean',
+        fill_epochs: int | None = None,
+        **kwargs,
+    ):
+        counts = None if class_counts is None else load_class_counts(class_counts)
+        if counts is not None and len(counts) != num_classes:
+            raise ValueError(f'class_counts has {len(counts)} classes, num_classes is {num_classes}')
+        if not 0 < negative_ratio <= 1:
+            raise ValueError(f'negative_ratio must be in (0, 1], got {negative_ratio}')
+        if negative_sampling not in ('sample', 'batch'):
+            raise ValueError(
+                f"negative_sampling must be 'sample' or 'batch', got {negative_sampling!r}"
+            )
+        if contrast_reduction not in ('mean', 'sum'):
+            raise ValueError(
+                f"contrast_reduction must be 'mean' or 'sum', got {contrast_reduction!r}"
+            )
+        # The joint criterion is ClsHead's loss_module, where mmpretrain's SwitchRecipeHook finds it.
+        super().__init__(loss=_build_criterion(joint, PAIR_CRITERIA, counts, 'joint'), **kwargs)
+        self.num_classes = num_classes
+        self.in_channels = in_channels
+        self.negative_ratio = negative_ratio
+        self.negative_sampling = negative_sampling
+        self.contrast_reduction = contrast_reduction
+        self.register_buffer('class_counts', None if counts is None else torch.tensor(counts))
+
+        self.classifier = MODELS.build(
+            dict(type='NormedLinear') | (classifier or {}),
+            default_args=dict(in_features=in_channels, out_features=num_classes),
+        )
+        self.contrast = self.uniform = self.neck = None
+        if contrast is not None:
+            self.contrast = _build_criterion(contrast, PAIR_CRITERIA, counts, 'contrast')
+            if fill_epochs is None:
+                fill_epochs = 0 if counts is None else 1
+            if fill_epochs and counts is None:
+                raise ValueError('fill_epochs needs class_counts, to know the length of an epoch')
+            self.neck = MODELS.build(
+                dict(type='MemoryBankNeck') | (neck or {}),
+                default_args=dict(
+                    in_channels=in_channels,
+                    num_classes=num_classes,
+                    fill_samples=int(fill_epochs * sum(counts or ())),
+                ),
+            )
+        if uniform is not None:
+            self.uniform = _build_criterion(uniform, UNIFORM_CRITERIA, counts, 'uniform')
+
+    def forward(self, feats: tuple[torch.Tensor]) -> torch.Tensor:
+        """Compute the logits (N, K) of the last item (N, D) of ``feats``."""
+        return self.classifier(self.pre_logits(feats))
+
+    def pre_logits(self, feats: tuple[torch.Tensor]) -> torch.Tensor:
+        """Take the last stage's features and check their width."""
+        features = feats[-1]
+        if features.dim() != 2 or features.shape[1] != self.in_channels:
+            raise ValueError(
+                f'in_channels of {type(self).__name__} is {self.in_channels}, so the features must '
+                f'be (N, {self.in_channels}), but the backbone and neck give '
+                f'{tuple(features.shape)}'
+                + ('; is a GlobalAveragePooling neck missing?' if features.dim() == 4 else '')
+            )
+        return features
+
+    def loss(self, feats: tuple[torch.Tensor], data_samples: list[DataSample]) -> dict:
+        """Compute the losses of the slots in use, and what ``cal_acc`` asks for."""
+        features = self.pre_logits(feats)
+        num_views = count_views(data_samples)
+        view_samples = [list(part) for part in _chunks(data_samples, num_views)]
+        targets = [_stack_target(samples) for samples in view_samples]
+        logits = self.classifier(features).chunk(num_views)
+
+        losses = dict(loss_joint=self.joint_loss(logits, targets))
+        if self.contrast is not None:
+            views = features.chunk(num_views)
+            losses['loss_contrast'] = self.contrast_loss(views, targets)
+            self.neck.write(views[0].detach(), _pure_labels(targets[0]))
+        if self.uniform is not None:
+            losses['loss_uniform'] = self.uniform(self.classifier.weight)
+        if self.cal_acc:
+            accuracy = Accuracy.calculate(logits[0], _pure_labels(targets[0]), topk=self.topk)
+            losses.update({f'accuracy_top-{k}': a for k, a in zip(self.topk, accuracy)})
+        return losses
+
+    def joint_loss(self, logits, targets) -> torch.Tensor:
+        """Mean over the views of the joint criterion; the plain view re-samples its negatives."""
+        kwargs = {}
+        if self.negative_ratio < 1:
+            kwargs['negative_mask'] = sample_negatives(
+                targets[0], self.num_classes, self.negative_ratio, per=self.negative_sampling
+            )
+        parts = [self.loss_module(logits[0], targets[0], **kwargs)]
+        parts += [self.loss_module(*mixed) for mixed in zip(logits[1:], targets[1:])]
+        return sum(parts) / len(parts)
+
+    def contrast_loss(self, views, targets) -> torch.Tensor:
+        """Criterion of the mixed views (of the plain one if it is alone) against the bank."""
+        filled = self.neck.filled
+        parts = []
+        # The plain view is what the bank remembers, so it is compared only when it is alone.
+        for view, target in list(zip(views, targets))[-max(1, len(views) - 1) :]:
+            # A class that the bank has not seen is no negative, and no positive either.
+            target = _one_hot(target, self.num_classes) * filled
+            parts.append(self.contrast(self.neck(view), target, negative_mask=filled))
+        loss = sum(parts) / (len(parts) if self.contrast_reduction == 'mean' else 1)
+        # Zero, but still a function of the projector, while the bank is being filled: DDP wants a
+        # gradient for every parameter in every step.
+        return loss * self.neck.ready
+
+    def train_classifier_only(self, joint: str | dict) -> None:
+        """Keep the joint slot alone, with another criterion; the bank stays in the state dict."""
+        counts = None if self.class_counts is None else self.class_counts.tolist()
+        criterion = _build_criterion(joint, PAIR_CRITERIA, counts, 'joint')
+        self.loss_module = criterion.to(self.classifier.weight.device)
+        self.contrast = self.uniform = None
+
+
+def count_views(data_samples: list[DataSample]) -> int:
+    """Number of views in a batch, from the ``view`` that the data preprocessor left in each."""
+    num_views = data_samples[-1].get('view', 0) + 1
+    num_samples = len(data_samples) // num_views
+    for index, sample in enumerate(data_samples):
+        if num_samples * num_views != len(data_samples) or (
+            sample.get('view', 0) != index // num_samples
+        ):
+            raise ValueError(
+                'data_samples must hold the same number of samples for each view, view after view; '
+                f"got views {[sample.get('view', 0) for sample in data_samples]}"
+            )
+    return num_views
+
+
+def _chunks(items: list, num_chunks: int):
+    size = len(items) // num_chunks
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _stack_target(data_samples: list[DataSample]) -> torch.Tensor:
+    """Soft labels (N, K) where the samples have them, else labels (N,)."""
+    if 'gt_score' in data_samples[0]:
+        return torch.stack([sample.gt_score for sample in data_samples])
+    return torch.cat([sample.gt_label for sample in data_samples])
+
+
+def _pure_labels(target: torch.Tensor) -> torch.Tensor:
+    """Labels (N,); -1 where an image is a mixture of classes."""
+    if target.dim() == 1:
+        return target
+    score, label = target.max(dim=1)
+    return torch.where(score >= 1, label, -1)
+
+
+def _one_hot(target: torch.Tensor, num_classes: int) -> torch.Tensor:
+    if target.dim() == 2:
+        return target
+    return nn.functional.one_hot(target, num_classes).float()
+
+
+def _build_criterion(spec, names: dict, class_counts, slot: str) -> nn.Module:
+    """Build a slot's criterion; one that takes ``class_counts`` gets the head's by default."""
+    if isinstance(spec, nn.Module):
+        return spec
+    if isinstance(spec, str):
+        if spec not in names:
+            raise ValueError(f'{slot} must be one of {sorted(names)} or a config, got {spec!r}')
+        spec = dict(type=names[spec])
+    if not isinstance(spec, dict) or 'type' not in spec:
+        raise TypeError(f'{slot} must be a name of {sorted(names)} or a config with a type: {spec}')
+    kind = MODELS.get(spec['type']) if isinstance(spec['type'], str) else spec['type']
+    defaults = {}
+    if kind is not None and 'class_counts' in inspect.signature(kind.__init__).parameters:
+        defaults['class_counts'] = class_counts
+    return MODELS.build(spec, default_args=defaults)

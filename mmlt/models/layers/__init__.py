@@ -1,0 +1,3 @@
+from mmlt.models.layers.normed_linear import NormedLinear
+
+__all__ = ['NormedLinear']

@@ -1,0 +1,42 @@
+"""What train.py and test.py have in common; the flags are mmpretrain's."""
+
+import argparse
+import os
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, ConfigDict, DictAction
+
+
+def base_parser(description: str) -> argparse.ArgumentParser:
+    """A parser with the flags of both tools."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', help='folder for logs and results')
+    parser.add_argument('--amp', action='store_true', help='mixed precision')
+    parser.add_argument('--no-pin-memory', action='store_true', help='no pinned memory for batches')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='settings to override, such as train_cfg.max_epochs=5 or key="[a,b]"',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    # Set by torchrun's predecessors.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    return parser
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config and apply the flags of both tools."""
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    if args.work_dir or not cfg.get('work_dir'):
+        cfg.work_dir = args.work_dir or os.path.join('work_dirs', Path(args.config).stem)
+    pin_memory = torch.cuda.is_available() and not args.no_pin_memory
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        if cfg.get(name):
+            defaults = dict(pin_memory=pin_memory, collate_fn=dict(type='default_collate'))
+            cfg[name] = ConfigDict(defaults | cfg[name])
+    return cfg
