@@ -6,15 +6,16 @@ mmpretrain's registries, so ``custom_imports = dict(imports=['mmlt'])`` is all a
 
 __version__ = '0.1.0'
 
+# ruff: noqa: E402, I001
 # The versions are checked, and what a current torch or numpy breaks upstream is mended, before
 # any other module of the package imports mmengine or mmpretrain.
-from mmlt import compat  # noqa: I001
+from mmlt import compat
 
 compat.check_mm_stack()
 compat.apply()
 
-from mmlt.class_counts import load_class_counts  # noqa: E402
-from mmlt import datasets, engine, evaluation, functional, models  # noqa: E402
+from mmlt.class_counts import load_class_counts
+from mmlt import datasets, engine, evaluation, functional, models
 
 __all__ = [
     '__version__',

@@ -3,8 +3,9 @@
 One function a fault, each named after what it makes work again. Every one is idempotent and does
 nothing where upstream is already right. ``apply`` runs them all; ``import mmlt`` calls it.
 
-Not here: the missing ``pkg_resources`` and ``distutils`` of setuptools >= 82. mmengine imports
-both at so many moments that a dependency on ``setuptools<82`` is the smaller and surer mend.
+Not here: ``pkg_resources`` and ``distutils``, which setuptools >= 82 no longer brings. mmengine
+imports them late, in functions that several of its modules hold copies of, so a dependency on
+``setuptools<82`` is the smaller and surer mend.
 """
 
 import functools
@@ -43,7 +44,7 @@ def check_mm_stack():
         else:
             install = f'{name}>={first},<{last}'
         raise ImportError(
-            f"mmlt needs {name} >= {first}, < {last}, got {found or 'none'}: pip install '{install}'"
+            f"mmlt needs {name} >= {first}, < {last}, found {found}: pip install '{install}'"
         )
 
 
@@ -159,7 +160,7 @@ def compute_retrieval_metrics():
 def browse_datasets():
     """Let mmpretrain's ``browse_dataset`` tool draw transformed images.
 
-    Fault: mmpretrain 1.2 with matplotlib >= 3.6, ``TypeError: adjust_bbox() missing 1 required
+    Fault: mmpretrain 1.2 with a recent matplotlib (3.11), ``TypeError: adjust_bbox() missing 1 required
     positional argument: 'renderer'``. The tool imports the function before its config imports
     mmlt, so the function itself gets the default; matplotlib is not imported for this. None is
     enough: only axes with a locator ask for a renderer, and the tool makes none.

@@ -6,16 +6,15 @@ scores of an image and of its mirror image; say so when you quote such a number.
 
 from copy import deepcopy
 
-from _cli import base_parser, load_config
-
-import mmlt  # noqa: F401 I001  (mends the mm stack and registers everything, before a Runner)
 import mmengine
+from _cli import base_parser, load_config
 from mmengine.config import ConfigDict
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
 from mmpretrain.registry import RUNNERS
 
+import mmlt  # noqa: F401  (registers everything, before a Runner is built)
 from mmlt.evaluation import format_shot_table
 
 

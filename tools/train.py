@@ -5,12 +5,11 @@ training images.
 """
 
 from _cli import base_parser, load_config
-
-import mmlt  # noqa: F401 I001  (mends the mm stack and registers everything, before a Runner)
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from mmpretrain.registry import RUNNERS
 
+import mmlt  # noqa: F401  (registers everything, before a Runner is built)
 from mmlt.evaluation import format_shot_table
 
 
@@ -27,7 +26,7 @@ def parse_args():
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help='scale the learning rate with the batch size, relative to auto_scale_lr.base_batch_size',
+        help='scale the learning rate with the batch size (auto_scale_lr.base_batch_size)',
     )
     parser.add_argument('--no-persistent-workers', action='store_true', help='restart data workers')
     return parser.parse_args()

@@ -12,7 +12,9 @@ _base_ = [
 class_counts = 'cifar100-lt-if100'
 
 data_preprocessor = dict(type='MultiViewDataPreprocessor')
-model = dict(head=dict(type='BCE3SHead', num_classes=100, in_channels=64, class_counts=class_counts))
+model = dict(
+    head=dict(type='BCE3SHead', num_classes=100, in_channels=64, class_counts=class_counts)
+)
 train_dataloader = dict(dataset=dict(class_counts=class_counts))
 val_evaluator = dict(class_counts=class_counts)
 test_evaluator = val_evaluator

@@ -1,11 +1,12 @@
 """Datasets; importing them registers them with mmpretrain."""
 
-from .digits import DigitsLT
-from .imagenet_lt import ImageNetLT
-from .inaturalist import INaturalist2018
-from .long_tailed import LongTailedDataset
-from .path_label_dataset import PathLabelDataset
-from .places_lt import PlacesLT
+from mmlt.datasets import transforms
+from mmlt.datasets.digits import DigitsLT
+from mmlt.datasets.imagenet_lt import ImageNetLT
+from mmlt.datasets.inaturalist import INaturalist2018
+from mmlt.datasets.long_tailed import LongTailedDataset
+from mmlt.datasets.path_label_dataset import PathLabelDataset
+from mmlt.datasets.places_lt import PlacesLT
 
 __all__ = [
     'DigitsLT',
@@ -14,4 +15,5 @@ __all__ = [
     'LongTailedDataset',
     'PathLabelDataset',
     'PlacesLT',
+    'transforms',
 ]

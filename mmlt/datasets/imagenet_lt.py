@@ -3,8 +3,8 @@ from collections.abc import Iterator
 from mmpretrain.datasets.categories import IMAGENET_CATEGORIES
 from mmpretrain.registry import DATASETS
 
-from .path_label_dataset import Layout, PathLabelDataset
-from .path_label_list import Entry
+from mmlt.datasets.path_label_dataset import Layout, PathLabelDataset
+from mmlt.datasets.path_label_list import Entry
 
 
 @DATASETS.register_module()

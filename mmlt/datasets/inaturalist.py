@@ -2,8 +2,8 @@ import json
 
 from mmpretrain.registry import DATASETS
 
-from .path_label_dataset import PathLabelDataset
-from .path_label_list import Entry, check_label, read_path_label_list, read_text
+from mmlt.datasets.path_label_dataset import PathLabelDataset
+from mmlt.datasets.path_label_list import Entry, check_label, read_path_label_list, read_text
 
 
 @DATASETS.register_module()

@@ -4,8 +4,8 @@ from mmengine import fileio
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
-from .image_errors import name_broken_image
-from .path_label_list import Entry, read_path_label_list
+from mmlt.datasets.image_errors import name_broken_image
+from mmlt.datasets.path_label_list import Entry, read_path_label_list
 
 CHECKS = ('sample', 'all', 'none')
 # Enough to tell a layout from a stray missing file; every stat may be a trip to a file server.
@@ -147,9 +147,10 @@ class PathLabelDataset(BaseDataset):
     def _resolve_layout(self, entries: list[Entry]) -> Layout:
         if self.check_files == 'none':
             return next(self.layouts())
+        folder = self.img_prefix.rstrip('/') or '.'
         if not fileio.isdir(self.img_prefix or '.'):
             raise FileNotFoundError(
-                f'{type(self).__name__}: the image folder {self.img_prefix} does not exist '
+                f'{type(self).__name__}: the image folder {folder} does not exist '
                 f'(data_root = {self.data_root!r}); {self.HOW_TO_GET}'
             )
         probes = _spread(entries, _PROBES)
@@ -162,7 +163,7 @@ class PathLabelDataset(BaseDataset):
             tried += [paths[0]] if paths[0] and paths[0] not in tried else []
         raise FileNotFoundError(
             f'{type(self).__name__}: the images of the list are not below '
-            f'{self.img_prefix or "."}: for {self.where(probes[0])} looked for '
+            f'{folder}: for {self.where(probes[0])} looked for '
             f'{", ".join(tried)}; {self.HOW_TO_GET}'
         )
 

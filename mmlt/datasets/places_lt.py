@@ -2,8 +2,8 @@ from collections.abc import Iterator
 
 from mmpretrain.registry import DATASETS
 
-from .path_label_dataset import Layout, PathLabelDataset
-from .path_label_list import Entry
+from mmlt.datasets.path_label_dataset import Layout, PathLabelDataset
+from mmlt.datasets.path_label_list import Entry
 
 # (training, validation) folders of the official archives: 256 pixels, as torchvision renames
 # them, full size, and the 'easy format' with one folder a scene.

@@ -1,6 +1,6 @@
 """The mathematics of the methods: tensors in, tensors out, no state."""
 
-from .class_stats import (
+from mmlt.functional.class_stats import (
     class_log_prior,
     effective_number_weights,
     exponential_class_counts,
@@ -8,10 +8,14 @@ from .class_stats import (
     shot_groups,
     step_class_counts,
 )
-from .contrastive import bank_similarity, write_bank
-from .geometry import classifier_separability, feature_compactness, feature_separability
-from .pairs import sample_negatives, sigmoid_pair_loss, softmax_pair_loss
-from .uniformity import sigmoid_uniform_loss, softmax_uniform_loss
+from mmlt.functional.contrastive import bank_similarity, write_bank
+from mmlt.functional.geometry import (
+    classifier_separability,
+    feature_compactness,
+    feature_separability,
+)
+from mmlt.functional.pairs import sample_negatives, sigmoid_pair_loss, softmax_pair_loss
+from mmlt.functional.uniformity import sigmoid_uniform_loss, softmax_uniform_loss
 
 __all__ = [
     'bank_similarity',

@@ -7,9 +7,7 @@ similarity matrix (N, K) for the pair losses; writing it is a pure in-place upda
 import torch
 from torch import Tensor
 
-from .pairs import upcast
-
-_TINY = 1e-12
+from mmlt.functional.numerics import unit_rows, upcast
 
 
 def bank_similarity(projections: Tensor, bank: Tensor, temperature: float) -> Tensor:
@@ -92,13 +90,6 @@ def write_bank(bank: Tensor, filled: Tensor, projections: Tensor, labels: Tensor
     rows = projections[last.clamp(min=0)].to(bank.dtype)
     bank.copy_(torch.where(written.unsqueeze(1), rows, bank))
     filled.logical_or_(written)
-
-
-def unit_rows(x: Tensor) -> Tensor:
-    """Rows divided by their length; a row of (nearly) no length stays as it is."""
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    # F.normalize divides such a row by 1e-12, and so multiplies its gradient by 1e12.
-    return x / torch.where(norm > _TINY, norm, 1.0)
 
 
 def _check_write(bank: Tensor, filled: Tensor, projections: Tensor, labels: Tensor) -> None:

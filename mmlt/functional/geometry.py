@@ -7,7 +7,7 @@ inner product of summed unit vectors, so memory stays O(N D + K D). Everything r
 import torch
 from torch import Tensor
 
-from .contrastive import unit_rows
+from mmlt.functional.numerics import unit_rows
 
 
 def classifier_separability(weight: Tensor) -> Tensor:

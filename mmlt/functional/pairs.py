@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmlt.functional.numerics import softplus, upcast
+
 _REDUCTIONS = ('mean', 'sum', 'none')
 
 
@@ -174,17 +176,6 @@ def sample_negatives(
     return present.scatter(0, score.topk(int(num_classes * ratio)).indices, True)
 
 
-def softplus(x: Tensor) -> Tensor:
-    """``log(1 + exp(x))``, exact to the last digit of float64 (torch's own cuts off at 20)."""
-    # Above 40 the difference to x, exp(-40), is below half a unit in the last place.
-    return F.softplus(x, threshold=40.0)
-
-
-def upcast(x: Tensor) -> Tensor:
-    """Half and bfloat16 to float32; float32 and float64 as they are."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-
-
 def _sigmoid_hard(similarity: Tensor, index: Tensor, mask: Tensor | None) -> Tensor:
     # softplus(-inf) is 0 with gradient 0, so one elementwise softplus serves all negatives.
     if mask is None:
@@ -197,11 +188,11 @@ def _sigmoid_hard(similarity: Tensor, index: Tensor, mask: Tensor | None) -> Ten
 
 
 def _sigmoid_soft(similarity: Tensor, y: Tensor, mask: Tensor | None, soft: bool) -> Tensor:
-    positive = y > 0
     if soft:
         negative = similarity if mask is None else torch.where(mask, similarity, -torch.inf)
         terms = y * softplus(-similarity) + (1 - y) * softplus(negative)
     else:
+        positive = y > 0
         # A class is either positive or negative: flip the sign and weigh a single softplus.
         signed = torch.where(positive, -similarity, similarity)
         if mask is not None:

@@ -11,8 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from .contrastive import unit_rows
-from .pairs import softplus, upcast
+from mmlt.functional.numerics import softplus, unit_rows, upcast
 
 
 def sigmoid_uniform_loss(

@@ -117,6 +117,13 @@ def test_writing_is_in_place_raw_and_without_gradient():
     assert not bank.requires_grad
 
 
+def test_writing_does_not_wait_for_the_device():
+    # Meta tensors hold no values: whatever reads one on the host, as a GPU sync does, raises.
+    bank, filled = torch.zeros(4, 3, device='meta'), torch.zeros(4, device='meta').bool()
+    write_bank(bank, filled, bank[:2].clone(), torch.zeros(2, device='meta').long())
+    assert bank.is_meta
+
+
 def test_the_last_of_many_duplicates_wins():
     # Enough rows for the kernels to split the work; any race would show as another row's value.
     n = 50_000

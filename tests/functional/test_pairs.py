@@ -1,12 +1,10 @@
-"""Sigmoid and softmax pair losses, and the sampling of negatives."""
+"""Sigmoid and softmax pair losses."""
 
 import math
 
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
-from hypothesis import strategies as st
 from reference import bce3s
 
 from mmlt.functional import sample_negatives, sigmoid_pair_loss, softmax_pair_loss
@@ -69,19 +67,10 @@ def test_soft_negatives_are_torchs_binary_cross_entropy(batch):
     torch.testing.assert_close(got, wanted)
 
 
-@pytest.mark.parametrize('options', [{}, {'soft_negatives': True}])
-def test_one_hot_targets_equal_hard_ones(options, batch):
-    similarity, labels, _, mask = batch
-    one_hot = F.one_hot(labels, K).float()
-    hard = sigmoid_pair_loss(similarity, labels, negative_mask=mask, **options)
-    soft = sigmoid_pair_loss(similarity, one_hot, negative_mask=mask, **options)
-    torch.testing.assert_close(hard, soft)
-
-
 @pytest.mark.parametrize('loss', LOSSES)
 def test_reductions_agree(loss, batch):
     similarity, labels, _, _ = batch
-    weight = torch.linspace(0, 2, N)
+    weight = torch.linspace(0, 3, N)
     single = loss(similarity, labels, reduction='none')
     rows = loss(similarity, labels, weight=weight, reduction='none')
     torch.testing.assert_close(rows, single * weight)
@@ -158,7 +147,8 @@ def test_positives_are_never_dropped(loss, batch):
     positive = similarity.gather(1, labels[:, None]).squeeze(1)
     wanted = -F.logsigmoid(positive) if loss is sigmoid_pair_loss else torch.zeros(N)
     torch.testing.assert_close(hard, wanted.to(hard))
-    assert (loss(similarity, soft, negative_mask=nothing, reduction='none') > 0).all()
+    mixed = loss(similarity, soft, negative_mask=nothing)
+    torch.testing.assert_close(mixed, reference(loss, similarity, soft, nothing).mean())
 
 
 @pytest.mark.parametrize('loss', LOSSES)
@@ -216,48 +206,12 @@ def test_bad_input_names_the_argument(changes, error, message, loss):
         loss(arguments.pop('similarity'), arguments.pop('target'), **arguments)
 
 
-@given(
-    labels=st.lists(st.integers(0, 11), min_size=0, max_size=20),
-    ratio=st.floats(0.01, 1),
-    seed=st.integers(0, 99),
-)
-def test_sampling_never_drops_a_positive(labels, ratio, seed):
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.tensor(labels, dtype=torch.int64)
-    kept = sample_negatives(labels, 12, ratio, per='batch', generator=generator)
-    assert kept[labels].all()
-    assert kept.sum() == max(int(12 * ratio), len(set(labels.tolist())))
-    kept = sample_negatives(labels, 12, ratio, generator=generator)
-    assert kept.shape == (len(labels), 12)
-    assert kept[torch.arange(len(labels)), labels].all()
-    assert ratio < 1 or kept.all()
-
-
-def test_sampled_share_of_the_negatives_is_the_ratio():
-    labels, generator = torch.zeros(4000, dtype=torch.int64), torch.Generator().manual_seed(0)
-    kept = sample_negatives(labels, 6, 0.4, generator=generator)[:, 1:]
-    batches = [sample_negatives(labels, 6, 0.5, 'batch', generator)[1:] for _ in range(4000)]
-    for share, wanted in [(kept.double(), 0.4), (torch.stack(batches).double(), 2 / 5)]:
-        four_sigma = 4 * math.sqrt(wanted * (1 - wanted) / 4000)
-        assert (share.mean(dim=0) - wanted).abs().max() < four_sigma
-
-
+@pytest.mark.parametrize('loss', LOSSES)
 @pytest.mark.parametrize('per', ['sample', 'batch'])
-def test_soft_labels_keep_every_class_with_mass(per):
-    soft = torch.tensor([[0.3, 0.7, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
-    kept = sample_negatives(soft, 4, 0.01, per=per, generator=torch.Generator().manual_seed(0))
-    wanted = soft > 0
-    assert kept.tolist() == (wanted if per == 'sample' else wanted.any(dim=0)).tolist()
-
-
-def test_sampling_refuses_bad_arguments():
-    labels = torch.tensor([0, 1])
-    for ratio in (0, -0.1, 1.01, math.nan):
-        with pytest.raises(ValueError, match=r'ratio must be in \(0, 1\], got'):
-            sample_negatives(labels, 3, ratio)
-    with pytest.raises(ValueError, match="per must be 'sample' or 'batch', got 'epoch'"):
-        sample_negatives(labels, 3, 0.5, per='epoch')
-    with pytest.raises(ValueError, match=r'labels must have shape .*\(2, 3\) .*got \(2, 4\)'):
-        sample_negatives(torch.zeros(2, 4), 3, 0.5)
-    with pytest.raises(TypeError, match='labels .* int64 class labels, got torch.int32'):
-        sample_negatives(labels.int(), 3, 0.5)
+def test_nothing_waits_for_the_device(per, loss):
+    # Meta tensors hold no values: whatever reads one on the host, as a GPU sync does, raises.
+    similarity = torch.zeros(2, 3, device='meta', requires_grad=True)
+    for target in (torch.zeros(2, dtype=torch.int64, device='meta'), torch.zeros_like(similarity)):
+        mask = sample_negatives(target, 3, 0.5, per=per)
+        loss(similarity, target, negative_mask=mask, weight=similarity[:, 0]).backward()
+    assert similarity.grad.is_meta

@@ -1,13 +1,13 @@
 # CIFAR-10-LT: class_counts[k] images of class k; the leaf config names the imbalance factor.
 #
 # The switch between the two layouts of the data, both under data/cifar10:
-#   MMLT_CIFAR=pickle (default): the official files, as mmpretrain's CIFAR10 reads (and loads) them;
+#   MMLT_CIFAR=pickle (default): the official files in data/cifar10/cifar-10-batches-py;
 #   MMLT_CIFAR=folder: {train,test}/<class>/*.jpg, as tools/dataset_converters writes them.
 cifar = '{{$MMLT_CIFAR:pickle}}'
 is_folder = dict(pickle=False, folder=True)[cifar]
 dataset_type = 'CustomDataset' if is_folder else 'CIFAR10'
-train_split = dict(data_prefix='train') if is_folder else dict(split='train')
-test_split = dict(data_prefix='test') if is_folder else dict(split='test')
+train_split = dict(data_prefix='train') if is_folder else dict(split='train', download=False)
+test_split = dict(data_prefix='test') if is_folder else dict(split='test', download=False)
 load_image = [dict(type='LoadImageFromFile')] if is_folder else []
 
 class_counts = 'cifar10-lt-if100'

@@ -1,13 +1,13 @@
 # CIFAR-100-LT: class_counts[k] images of class k; the leaf config names the imbalance factor.
 #
 # The switch between the two layouts of the data, both under data/cifar100:
-#   MMLT_CIFAR=pickle (default): the official files, as mmpretrain's CIFAR100 reads (and loads) them;
+#   MMLT_CIFAR=pickle (default): the official files in data/cifar100/cifar-100-python;
 #   MMLT_CIFAR=folder: {train,test}/<class>/*.jpg, as tools/dataset_converters writes them.
 cifar = '{{$MMLT_CIFAR:pickle}}'
 is_folder = dict(pickle=False, folder=True)[cifar]
 dataset_type = 'CustomDataset' if is_folder else 'CIFAR100'
-train_split = dict(data_prefix='train') if is_folder else dict(split='train')
-test_split = dict(data_prefix='test') if is_folder else dict(split='test')
+train_split = dict(data_prefix='train') if is_folder else dict(split='train', download=False)
+test_split = dict(data_prefix='test') if is_folder else dict(split='test', download=False)
 load_image = [dict(type='LoadImageFromFile')] if is_folder else []
 
 class_counts = 'cifar100-lt-if100'
@@ -44,7 +44,9 @@ train_dataloader = dict(
 val_dataloader = dict(
     batch_size=200,
     num_workers=2,
-    dataset=dict(type=dataset_type, data_root='data/cifar100', pipeline=test_pipeline, **test_split),
+    dataset=dict(
+        type=dataset_type, data_root='data/cifar100', pipeline=test_pipeline, **test_split
+    ),
     sampler=dict(type='DefaultSampler', shuffle=False),
 )
 test_dataloader = val_dataloader

@@ -28,7 +28,7 @@ train_dataloader = dict(
     dataset=dict(
         type='ImageNetLT',
         data_root='data/imagenet',
-        ann_file='../ImageNet_LT/ImageNet_LT_train.txt',
+        ann_file='data/ImageNet_LT/ImageNet_LT_train.txt',
         pipeline=train_pipeline,
     ),
     sampler=dict(type='DefaultSampler', shuffle=True),
@@ -39,7 +39,7 @@ val_dataloader = dict(
     dataset=dict(
         type='ImageNetLT',
         data_root='data/imagenet',
-        ann_file='../ImageNet_LT/ImageNet_LT_val.txt',
+        ann_file='data/ImageNet_LT/ImageNet_LT_val.txt',
         pipeline=test_pipeline,
     ),
     sampler=dict(type='DefaultSampler', shuffle=False),
@@ -50,7 +50,7 @@ test_dataloader = dict(
     dataset=dict(
         type='ImageNetLT',
         data_root='data/imagenet',
-        ann_file='../ImageNet_LT/ImageNet_LT_test.txt',
+        ann_file='data/ImageNet_LT/ImageNet_LT_test.txt',
         pipeline=test_pipeline,
     ),
     sampler=dict(type='DefaultSampler', shuffle=False),

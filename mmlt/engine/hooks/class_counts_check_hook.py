@@ -45,7 +45,7 @@ def training_labels(dataset) -> np.ndarray:
     dataset.full_init()
     if hasattr(dataset, 'get_gt_labels'):
         return np.asarray(dataset.get_gt_labels())
-    return np.array([dataset.get_cat_ids(index)[0] for index in range(len(dataset))])
+    return np.array([dataset.get_data_info(index)['gt_label'] for index in range(len(dataset))])
 
 
 def _compare(owner: str, class_counts: list, labels: np.ndarray) -> None:

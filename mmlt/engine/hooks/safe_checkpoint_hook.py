@@ -76,7 +76,7 @@ class SafeCheckpointHook(CheckpointHook):
         self._safe = on_disk and self.file_client_args is None
         if self._safe:
             self.file_backend = SafeLocalBackend()
-            self.backend_args = dict(backend='mmlt_safe_local')  # what Runner.save_checkpoint uses
+            self.backend_args = {'backend': 'mmlt_safe_local'}  # Runner.save_checkpoint's
 
     def _save_checkpoint(self, runner):
         super()._save_checkpoint(runner)
@@ -94,7 +94,8 @@ class SafeCheckpointHook(CheckpointHook):
         if self.max_keep_ckpts > 0 and list(self.keep_ckpt_ids)[-1:] != [step]:
             if len(self.keep_ckpt_ids) == self.max_keep_ckpts:
                 oldest = self.filename_tmpl.format(self.keep_ckpt_ids.popleft())
-                self.file_backend.remove(osp.join(self.out_dir, oldest))
+                if is_main_process():
+                    self.file_backend.remove(osp.join(self.out_dir, oldest))
             self.keep_ckpt_ids.append(step)
             runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
         filename = self.filename_tmpl.format(step)
@@ -115,8 +116,7 @@ class SafeCheckpointHook(CheckpointHook):
             self.file_backend.put(self.last_ckpt.encode(), last_checkpoint)
 
     def _clean_up(self):
-        if self._safe and is_main_process():
-            best = getattr(self, 'best_ckpt_path_dict', {}).values()
-            self.file_backend.clean_up(
-                {self.last_ckpt, getattr(self, 'best_ckpt_path', None), *best}
-            )
+        if self._safe:
+            best = [getattr(self, 'best_ckpt_path', None)]
+            best += getattr(self, 'best_ckpt_path_dict', {}).values()
+            self.file_backend.clean_up({self.last_ckpt, *best})

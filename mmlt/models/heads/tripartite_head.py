@@ -84,7 +84,9 @@ class TripartiteHead(ClsHead):
     ):
         counts = None if class_counts is None else load_class_counts(class_counts)
         if counts is not None and len(counts) != num_classes:
-            raise ValueError(f'class_counts has {len(counts)} classes, num_classes is {num_classes}')
+            raise ValueError(
+                f'class_counts has {len(counts)} classes, num_classes is {num_classes}'
+            )
         if not 0 < negative_ratio <= 1:
             raise ValueError(f'negative_ratio must be in (0, 1], got {negative_ratio}')
         if negative_sampling not in ('sample', 'batch'):
@@ -95,7 +97,7 @@ class TripartiteHead(ClsHead):
             raise ValueError(
                 f"contrast_reduction must be 'mean' or 'sum', got {contrast_reduction!r}"
             )
-        # The joint criterion is ClsHead's loss_module, where mmpretrain's SwitchRecipeHook finds it.
+        # ClsHead keeps the criterion as loss_module, where mmpretrain's SwitchRecipeHook finds it.
         super().__init__(loss=_build_criterion(joint, PAIR_CRITERIA, counts, 'joint'), **kwargs)
         self.num_classes = num_classes
         self.in_channels = in_channels
@@ -205,7 +207,7 @@ def count_views(data_samples: list[DataSample]) -> int:
         ):
             raise ValueError(
                 'data_samples must hold the same number of samples for each view, view after view; '
-                f"got views {[sample.get('view', 0) for sample in data_samples]}"
+                f'got views {[sample.get("view", 0) for sample in data_samples]}'
             )
     return num_views
 

@@ -59,6 +59,4 @@ class ClassBalancedLoss(nn.Module):
             sample_weight = target.to(self.class_weight) @ self.class_weight
         if weight is not None:
             sample_weight = sample_weight * weight
-        return self.criterion(
-            similarity, target, weight=sample_weight, negative_mask=negative_mask
-        )
+        return self.criterion(similarity, target, weight=sample_weight, negative_mask=negative_mask)

@@ -1,0 +1,53 @@
+"""Packaging of mmlt. ``pip install -e '.[lite]'`` for a first try; see README.md."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+
+def read_version():
+    """Read the version without importing the package, whose requirements may be missing yet."""
+    text = (ROOT / 'mmlt' / '__init__.py').read_text(encoding='utf-8')
+    return re.search(r"^__version__ = '([^']+)'", text, re.MULTILINE).group(1)
+
+
+setup(
+    name='mmlt',
+    version=read_version(),
+    description='Long-tailed image recognition for the OpenMMLab stack',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    license_files=['LICENSE'],
+    classifiers=[
+        'Operating System :: OS Independent',
+        'Programming Language :: Python :: 3',
+        'Programming Language :: Python :: 3.11',
+        'Programming Language :: Python :: 3.12',
+        'Programming Language :: Python :: 3.13',
+        'Topic :: Scientific/Engineering :: Artificial Intelligence',
+    ],
+    python_requires='>=3.11',
+    packages=find_packages(include=['mmlt', 'mmlt.*']),
+    package_data={'mmlt.datasets': ['class_counts/*.json']},
+    install_requires=[
+        'matplotlib',
+        'mmengine>=0.10.7,<0.11',
+        'mmpretrain>=1.2.0,<1.3',
+        'numpy',
+        'scikit-learn',
+        'setuptools<82',  # mmengine imports pkg_resources and distutils while it runs
+        'torch>=2.4',
+        'torchvision',
+    ],
+    extras_require={
+        # One of the two, never both: they install the same files.
+        'lite': ['mmcv-lite>=2.2.0,<2.3'],
+        'full': ['mmcv>=2.2.0,<2.3'],
+        'test': ['hypothesis', 'pytest', 'ruff>=0.17.5,<0.18'],
+    },
+    zip_safe=False,
+)

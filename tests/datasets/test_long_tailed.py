@@ -1,0 +1,201 @@
+import hashlib
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+from mmpretrain.datasets import CIFAR10, CustomDataset
+from mmpretrain.engine.hooks import SwitchRecipeHook
+from mmpretrain.registry import DATASETS
+
+from mmlt.datasets import DigitsLT, LongTailedDataset
+
+COUNTS = [40, 12, 9, 7, 5, 4, 3, 2, 2, 1]
+
+
+def pixels(dataset):
+    return [dataset.get_data_info(i)['img'].tobytes() for i in range(len(dataset))]
+
+
+@pytest.fixture
+def pickled_cifar(tmp_path, monkeypatch):
+    """CIFAR-10's file format with random pixels: 5 x 400 training images, shuffled labels."""
+    rng = np.random.default_rng(1)
+    folder = tmp_path / 'cifar-10-batches-py'
+    folder.mkdir()
+    for name in [f'data_batch_{i}' for i in range(1, 6)] + ['test_batch']:
+        data = rng.integers(0, 256, (400, 3072), dtype=np.uint8)
+        entry = {'data': data, 'labels': rng.permutation(np.arange(400) % 10).tolist()}
+        (folder / name).write_bytes(pickle.dumps(entry))
+    monkeypatch.setattr(CIFAR10, 'train_list', [[n, None] for n, _ in CIFAR10.train_list])
+    monkeypatch.setattr(CIFAR10, 'test_list', [['test_batch', None]])
+    return tmp_path
+
+
+@pytest.fixture
+def image_folder(tmp_path):
+    rng = np.random.default_rng(2)
+    for name, count in (('cat', 6), ('dog', 4)):
+        (tmp_path / name).mkdir()
+        for i in range(count):
+            image = rng.integers(0, 256, (9, 8, 3), dtype=np.uint8)
+            cv2.imwrite(str(tmp_path / name / f'{i}.png'), image)
+    return tmp_path
+
+
+def ldam_draw(labels, counts):
+    """The released draw, on numpy's global stream, one class after the other."""
+    np.random.seed(0)
+    chosen = []
+    for k, n in enumerate(counts):
+        members = np.array([i for i, label in enumerate(labels) if label == k])
+        np.random.shuffle(members)
+        chosen += [int(i) for i in members[:n]]
+    return chosen
+
+
+def test_ldam_split_equals_the_released_draw_on_cifar_pickles(pickled_cifar):
+    base = CIFAR10(data_root=str(pickled_cifar), split='train')
+    counts = [int(200 * (1 / 100) ** (k / 9)) for k in range(10)]
+    dataset = LongTailedDataset(
+        {'type': 'CIFAR10', 'data_root': str(pickled_cifar), 'split': 'train'}, counts
+    )
+    expected = ldam_draw(base.get_gt_labels(), counts)
+    assert dataset.indices == expected
+    all_pixels = pixels(base)
+    assert pixels(dataset) == [all_pixels[i] for i in expected]
+
+
+def test_first_n_keeps_the_first_in_file_order():
+    labels = DigitsLT('train').get_gt_labels().tolist()
+    expected = []
+    for k, n in enumerate(COUNTS):
+        expected += [i for i, label in enumerate(labels) if label == k][:n]
+    assert LongTailedDataset(DigitsLT('train'), COUNTS, split='first_n').indices == expected
+
+
+@pytest.mark.parametrize('serialize', [True, False])
+def test_labels_counts_and_hash_agree(serialize):
+    config = {'type': 'DigitsLT', 'serialize_data': serialize}
+    dataset = DATASETS.build(
+        {'type': 'LongTailedDataset', 'dataset': config, 'class_counts': COUNTS}
+    )
+    labels = [dataset.get_data_info(i)['gt_label'] for i in range(len(dataset))]
+    assert np.bincount(labels).tolist() == COUNTS == dataset.class_counts
+    assert dataset.get_gt_labels().tolist() == labels
+    assert [dataset.get_cat_ids(i) for i in range(len(dataset))] == [[n] for n in labels]
+    raw = b''.join(i.to_bytes(8, 'little') for i in dataset.indices)
+    assert dataset.split_hash == hashlib.sha256(raw).hexdigest()[:12]
+
+
+def test_splits_and_seeds_have_different_hashes():
+    base = DigitsLT('train')
+    variants = [{}, {'seed': 1}, {'split': 'first_n'}]
+    hashes = {LongTailedDataset(base, COUNTS, **v).split_hash for v in variants}
+    assert len(hashes) == 3
+    assert LongTailedDataset(base, COUNTS).split_hash in hashes
+    assert len(base) == 1197  # the wrapped instance is left as it was
+
+
+def test_digits_split_is_pinned():
+    # A changed hash means that published numbers of the digits recipe no longer apply.
+    dataset = LongTailedDataset(DigitsLT('train'), 'digits-lt-if50')
+    assert (len(dataset), dataset.split_hash) == (314, 'dbebd5a3a217')
+
+
+def test_lazy_init_reads_nothing_until_needed():
+    dataset = LongTailedDataset({'type': 'DigitsLT', 'lazy_init': True}, COUNTS)
+    assert 'not initialised' in repr(dataset)
+    assert dataset.metainfo['classes'] == tuple('0123456789')
+    assert not hasattr(dataset, 'split_hash')
+    assert len(dataset) == sum(COUNTS)
+    assert f'{sum(COUNTS)} images, split ldam (seed 0)' in repr(dataset)
+
+
+def test_runner_loads_it_with_workers_and_the_default_sampler(image_folder):
+    dataset = {'type': 'CustomDataset', 'data_root': str(image_folder)}
+    dataset['pipeline'] = [{'type': 'LoadImageFromFile'}, {'type': 'PackInputs'}]
+    config = {
+        'batch_size': 3,
+        'num_workers': 2,
+        'dataset': {'type': 'LongTailedDataset', 'dataset': dataset, 'class_counts': [4, 2]},
+        'sampler': {'type': 'DefaultSampler', 'shuffle': True},
+        'collate_fn': {'type': 'default_collate'},
+    }
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        loader = Runner.build_dataloader(config, seed=0)
+    labels = torch.cat([s.gt_label for b in loader for s in b['data_samples']])
+    assert labels.bincount().tolist() == [4, 2]
+    assert loader.dataset.CLASSES == ('cat', 'dog')
+    assert loader.dataset.class_to_idx == {'cat': 0, 'dog': 1}
+
+
+def test_pipeline_switches_reach_the_wrapped_dataset():
+    dataset = LongTailedDataset(DigitsLT('train'), COUNTS)
+    runner = type('Runner', (), {})()
+    runner.train_loop = type('Loop', (), {})()
+    runner.train_loop.dataloader = torch.utils.data.DataLoader(dataset, collate_fn=pseudo_collate)
+    pipeline = Compose([lambda info: info['gt_label'] + 100])
+    SwitchRecipeHook._switch_train_pipeline(runner, pipeline)
+    assert dataset[0] == 100
+    assert dataset.pipeline is dataset.dataset.pipeline is pipeline
+
+
+@pytest.mark.parametrize(
+    ('kwargs', 'message'),
+    [
+        ({'class_counts': [200] + [1] * 9}, r'200 images of class 0 \(0\), the dataset has 118'),
+        ({'class_counts': [5, 4]}, 'class_counts has 2 classes, the dataset has 10'),
+        ({'class_counts': COUNTS, 'split': 'glmc'}, "must be one of .*'ldam'.*got 'glmc'"),
+        ({'class_counts': 'digits-lt'}, "unknown class_counts 'digits-lt'"),
+    ],
+)
+def test_wrong_counts_or_split_are_named(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        LongTailedDataset(DigitsLT('train'), **kwargs)
+
+
+def test_other_datasets_are_refused():
+    with pytest.raises(TypeError, match='dataset must be .* got list'):
+        LongTailedDataset([1, 2], COUNTS)
+
+
+@pytest.mark.parametrize('content', [b'', b'<html>404</html>'])
+@pytest.mark.parametrize('backend', ['cv2', 'pillow'])
+def test_broken_image_is_named(image_folder, content, backend):
+    (image_folder / 'cat' / '0.png').write_bytes(content)
+    load = [{'type': 'LoadImageFromFile', 'imdecode_backend': backend}]
+    base = CustomDataset(data_root=str(image_folder), pipeline=load)
+    dataset = LongTailedDataset(base, [6, 4], split='first_n')
+    with pytest.raises(ValueError, match=rf'cat/0.png \({len(content)} bytes\) is broken'):
+        dataset[0]
+    assert dataset[1]['img'].shape == (9, 8, 3)
+    (image_folder / 'cat' / '0.png').unlink()
+    with pytest.raises(FileNotFoundError, match='image .*cat/0.png does not exist'):
+        dataset[0]
+
+
+def test_other_pipeline_errors_pass_through_with_the_path(image_folder):
+    def fail(info):
+        raise KeyError('no such key')
+
+    dataset = LongTailedDataset(CustomDataset(data_root=str(image_folder), pipeline=[fail]), [6, 4])
+    with pytest.raises(KeyError, match='no such key') as caught:
+        dataset[0]
+    assert 'while loading image' in caught.value.__notes__[0]
+
+
+def test_missing_data_root_is_named_with_a_hint(tmp_path):
+    gone = str(tmp_path / 'gone')
+    for config in (
+        {'type': 'CustomDataset', 'data_root': gone},
+        {'type': 'CustomDataset', 'data_root': gone, 'lazy_init': True},
+        {'type': 'CIFAR10', 'data_root': gone, 'download': False},
+    ):
+        with pytest.raises((FileNotFoundError, RuntimeError), match='gone') as caught:
+            LongTailedDataset(config, 'cifar10-lt-if100').full_init()
+        assert 'dataset_converters/README.md' in caught.value.__notes__[0]

@@ -1,0 +1,86 @@
+"""The class counts of head and metric against the labels of the training set."""
+
+import pytest
+from mmengine.runner import Runner
+from mmpretrain.datasets import build_dataset
+
+import mmlt  # noqa: F401
+from mmlt.engine.hooks.class_counts_check_hook import training_labels
+
+COUNTS = [20, 10, 6, 6, 5, 5, 4, 3, 3, 2]
+
+
+def digits_runner(tmp_path, head_counts=COUNTS, metric_counts=COUNTS, num_classes=10, wrap=None):
+    pipeline = [dict(type='PackInputs')]
+    train = dict(
+        type='LongTailedDataset',
+        class_counts=COUNTS,
+        dataset=dict(type='DigitsLT', split='train', pipeline=pipeline),
+    )
+    loader = dict(batch_size=32, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False))
+    return Runner(
+        model=dict(
+            type='ImageClassifier',
+            backbone=dict(type='CifarResNet', depth=20),
+            neck=dict(type='GlobalAveragePooling'),
+            head=dict(
+                type='TripartiteHead',
+                num_classes=num_classes,
+                in_channels=64,
+                class_counts=head_counts,
+            ),
+            data_preprocessor=dict(type='ClsDataPreprocessor'),
+        ),
+        work_dir=str(tmp_path),
+        train_dataloader=dict(loader, dataset=wrap(train) if wrap else train),
+        val_dataloader=dict(loader, dataset=dict(type='DigitsLT', split='test', pipeline=pipeline)),
+        val_evaluator=dict(type='ShotAccuracy', class_counts=metric_counts),
+        val_cfg=dict(),
+        train_cfg=dict(by_epoch=True, max_epochs=1),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
+        custom_hooks=[dict(type='ClassCountsCheckHook')],
+        default_scope='mmpretrain',
+        experiment_name=tmp_path.name,
+    )
+
+
+def test_right_counts_train(tmp_path):
+    runner = digits_runner(tmp_path)
+    runner.train()
+    assert runner.epoch == 1
+
+
+@pytest.mark.parametrize('owner', ['head', 'metric'])
+def test_wrong_counts_stop_before_the_first_iteration(owner, tmp_path):
+    wrong = COUNTS[:8] + [4, 2]
+    runner = digits_runner(tmp_path, **{f'{owner}_counts': wrong})
+    with pytest.raises(ValueError, match=rf'class_counts of the {owner}.* in 1 of 10 classes') as e:
+        runner.train()
+    assert 'class 8: 4 in class_counts, 3 in the training set' in str(e.value)
+    assert runner.iter == 0
+
+
+def test_label_beyond_the_head_is_named(tmp_path):
+    runner = digits_runner(tmp_path, head_counts=None, num_classes=9)
+    with pytest.raises(ValueError, match=r'labels 0 to 9, the head has num_classes=9'):
+        runner.train()
+
+
+def test_metric_with_too_few_classes_is_named(tmp_path):
+    runner = digits_runner(tmp_path, metric_counts=COUNTS[:9])
+    with pytest.raises(ValueError, match='has 9 classes, the training set has labels up to 9'):
+        runner.train()
+
+
+@pytest.mark.parametrize(
+    'wrapper',
+    [
+        lambda d: dict(type='RepeatDataset', dataset=d, times=2),
+        lambda d: dict(type='ConcatDataset', datasets=[d, d]),
+    ],
+)
+def test_labels_are_counted_through_wrappers(wrapper):
+    inner = dict(type='DigitsLT', split='test', pipeline=[])
+    labels = training_labels(build_dataset(wrapper(inner)))
+    assert sorted(set(labels.tolist())) == list(range(10))
+    assert len(labels) == 1200

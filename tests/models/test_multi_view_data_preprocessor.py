@@ -1,0 +1,196 @@
+"""Views and soft labels against loops with the same seeds; the head fed by data preprocessors."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import default_collate, pseudo_collate
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+
+import mmlt  # noqa: F401
+
+K, N, H, W = 4, 6, 8, 10
+LABELS = [0, 3, 1, 3, 2, 0]
+NORM = dict(mean=[120.0, 110.0, 100.0], std=[60.0, 50.0, 40.0], to_rgb=True)
+
+
+def make(kind='MultiViewDataPreprocessor', **options):
+    return MODELS.build(dict(type=kind) | dict(num_classes=K) | options)
+
+
+def make_items(labels=LABELS, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(256, (len(labels), 3, H, W), generator=generator, dtype=torch.uint8)
+    return [
+        dict(inputs=x, data_samples=DataSample().set_gt_label(k)) for x, k in zip(images, labels)
+    ]
+
+
+def run(preprocessor, labels=LABELS, seed=5, training=True, collate=pseudo_collate):
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    return preprocessor(collate(make_items(labels)), training=training)
+
+
+def draws(seed=5, alpha=1.0):
+    """Lambda and partners, in the order in which the preprocessor draws them."""
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    return np.random.beta(alpha, alpha), torch.randperm(N).tolist()
+
+
+def box(lam):
+    """The rows and columns that cutmix pastes: a centred cut of the side ratio sqrt(1 - lam)."""
+    half_h, half_w = (int(side * math.sqrt(1 - lam)) // 2 for side in (H, W))
+    y, x = np.random.randint(0, H), np.random.randint(0, W)
+    return (
+        [i for i in range(H) if y - half_h <= i < y + half_h],
+        [j for j in range(W) if x - half_w <= j < x + half_w],
+    )
+
+
+def normalised(training=False):
+    return run(make('ClsDataPreprocessor', **NORM), training=training)['inputs']
+
+
+def soft(lam, partner):
+    scores = torch.zeros(N, K)
+    for i, j in enumerate(partner):
+        scores[i, LABELS[i]] += lam
+        scores[i, LABELS[j]] += 1 - lam
+    return scores
+
+
+def test_plain_view_and_evaluation_are_those_of_the_stock_preprocessor():
+    images = torch.stack([item['inputs'] for item in make_items()]).flip(1).float()
+    mean, std = (torch.tensor(NORM[name])[:, None, None] for name in ('mean', 'std'))
+    wanted = (images - mean) / std
+    torch.testing.assert_close(normalised(), wanted)
+    torch.testing.assert_close(run(make(**NORM))['inputs'][:N], wanted)
+    evaluated = run(make(**NORM), training=False)
+    torch.testing.assert_close(evaluated['inputs'], wanted)
+    assert [s.gt_label.item() for s in evaluated['data_samples']] == LABELS
+    assert not any('view' in s or 'gt_score' in s for s in evaluated['data_samples'])
+
+
+@pytest.mark.parametrize('alpha', [1.0, 0.3])
+def test_mixup_view_is_the_loop(alpha):
+    batch, images = run(make(views=('plain', 'mixup'), alpha=alpha, **NORM)), normalised()
+    lam, partner = draws(alpha=alpha)
+    wanted = [lam * images[i] + (1 - lam) * images[j] for i, j in enumerate(partner)]
+    torch.testing.assert_close(batch['inputs'][N:], torch.stack(wanted))
+    scores = torch.stack([s.gt_score for s in batch['data_samples'][N:]])
+    torch.testing.assert_close(scores, soft(lam, partner))
+
+
+@pytest.mark.parametrize('correct_lam', [True, False])
+@pytest.mark.parametrize('seed', range(6))
+def test_cutmix_view_is_the_loop(seed, correct_lam):
+    batch = run(make(views=('plain', 'cutmix'), correct_lam=correct_lam, **NORM), seed=seed)
+    images = normalised()
+    lam, partner = draws(seed)
+    rows, columns = box(lam)
+    wanted = images.clone()
+    for i, j in enumerate(partner):
+        for y in rows:
+            for x in columns:
+                wanted[i, :, y, x] = images[j, :, y, x]
+    torch.testing.assert_close(batch['inputs'][N:], wanted)
+    if correct_lam:
+        lam = 1 - len(rows) * len(columns) / (H * W)
+    scores = torch.stack([s.gt_score for s in batch['data_samples'][N:]])
+    torch.testing.assert_close(scores, soft(lam, partner))
+
+
+def test_all_views_share_lambda_and_partners():
+    batch, (lam, partner) = run(make(correct_lam=False)), draws()
+    mixup, cutmix = batch['data_samples'][N : 2 * N], batch['data_samples'][2 * N :]
+    for samples in (mixup, cutmix):
+        torch.testing.assert_close(torch.stack([s.gt_score for s in samples]), soft(lam, partner))
+
+
+@pytest.mark.parametrize('collate', [default_collate, pseudo_collate])
+@pytest.mark.parametrize('views', [('plain', 'mixup', 'cutmix'), ('plain', 'cutmix'), ('plain',)])
+def test_views_are_contiguous_and_aligned(views, collate):
+    batch = run(make(views=views), collate=collate)
+    images, samples = batch['inputs'], batch['data_samples']
+    assert images.shape == (len(views) * N, 3, H, W)
+    assert [s.get('view', 0) for s in samples] == [v for v in range(len(views)) for _ in range(N)]
+    assert ['gt_score' in s for s in samples] == [False] * N + [True] * (len(samples) - N)
+    assert [s.gt_label.item() for s in samples] == LABELS * len(views)
+    assert images.is_contiguous()
+    for sample in samples[N:]:
+        assert sample.gt_score.sum().item() == pytest.approx(1)
+
+
+def test_one_image_has_itself_as_partner():
+    batch = run(make(), labels=[2])
+    torch.testing.assert_close(batch['inputs'][1:], batch['inputs'][:1].expand(2, -1, -1, -1))
+    assert all(s.gt_score.argmax().item() == 2 for s in batch['data_samples'][1:])
+
+
+def test_autocast_leaves_views_in_float32():
+    wanted = run(make(**NORM))
+    with torch.autocast('cpu', torch.float16):
+        got = run(make(**NORM))
+    torch.testing.assert_close(got['inputs'], wanted['inputs'])
+    assert got['data_samples'][-1].gt_score.dtype == torch.float32
+
+
+def test_alpha_may_be_an_integer():
+    lam_float, lam_int = (run(make(alpha=alpha))['data_samples'][N].gt_score for alpha in (1.0, 1))
+    assert torch.equal(lam_float, lam_int)
+
+
+@pytest.mark.parametrize(
+    ('options', 'match'),
+    [
+        (dict(views=('mixup', 'plain')), "views must be 'plain' and then others"),
+        (dict(views=()), "views must be 'plain' and then others"),
+        (dict(views=('plain', 'cutout')), r"got \('plain', 'cutout'\)"),
+        (dict(views=('plain', 'mixup', 'mixup')), "views must be 'plain' and then others"),
+        (dict(num_classes=None), r'views .*mixup.* need num_classes'),
+        (dict(alpha=0.0), 'alpha must be > 0, got 0.0'),
+        (dict(alpha=-1.0), 'alpha must be > 0, got -1.0'),
+        (dict(batch_augments=dict(augments=dict(type='Mixup', alpha=1.0))), 'use one of them'),
+    ],
+)
+def test_bad_options_are_refused(options, match):
+    with pytest.raises(ValueError, match=match):
+        make(**options)
+
+
+# --- The head behind mmpretrain's own preprocessor: its labels, one-hot or mixed -------------
+
+
+def make_head(**options):
+    torch.manual_seed(0)
+    options = dict(joint='sigmoid', contrast='sigmoid', negative_ratio=0.5) | options
+    return MODELS.build(dict(type='TripartiteHead', num_classes=K, in_channels=3, **options))
+
+
+@pytest.mark.parametrize('kind', ['ClsDataPreprocessor', 'MultiViewDataPreprocessor'])
+def test_one_hot_labels_of_the_stock_preprocessor_are_labels(kind):
+    losses = []
+    for to_onehot in (False, True):
+        batch = run(make(kind, to_onehot=to_onehot), training=True)
+        features = batch['inputs'].mean(dim=(2, 3)) / 255
+        head = make_head(negative_ratio=1.0)
+        head.neck.write(torch.randn(K, 3), torch.arange(K))
+        losses.append(head.loss((features,), batch['data_samples']))
+    torch.testing.assert_close(losses[0], losses[1])
+
+
+@pytest.mark.parametrize('augment', ['Mixup', 'CutMix'])
+def test_images_mixed_in_the_only_view_are_not_remembered(augment):
+    augments = dict(augments=dict(type=augment, alpha=1.0))
+    batch = run(make('ClsDataPreprocessor', batch_augments=augments))
+    top = torch.stack([s.gt_score for s in batch['data_samples']]).max(dim=1)
+    pure = {int(k) for score, k in zip(top.values, top.indices) if score > 0.999}
+    assert 0 < len(pure) < len(set(LABELS))
+    head = make_head()
+    losses = head.loss((batch['inputs'].mean(dim=(2, 3)),), batch['data_samples'])
+    assert set(head.neck.filled.nonzero().flatten().tolist()) == pure
+    assert all(loss.isfinite() for loss in losses.values())

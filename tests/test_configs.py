@@ -1,0 +1,85 @@
+"""Every leaf config: it parses, its class counts agree, its model trains one step."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+
+import mmlt
+
+ROOT = Path(__file__).parents[1]
+LEAVES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (ROOT / 'configs').rglob('*.py')
+    if '_base_' not in path.parts
+)
+
+
+def leaves_with_different_models():
+    """One leaf for each model; leaves that differ in schedule or class counts share theirs."""
+    models = {}
+    for leaf in LEAVES:
+        model = Config.fromfile(ROOT / leaf).model
+        model.head.pop('class_counts', None)
+        models.setdefault(repr(model), leaf)
+    return list(models.values())
+
+
+@pytest.mark.parametrize('leaf', leaves_with_different_models())
+def test_model_of_config_trains_one_step(leaf):
+    cfg = Config.fromfile(ROOT / leaf)
+    # The depth does not change what is tested here, only the time it takes.
+    if cfg.model.backbone.depth > 50:
+        cfg.model.backbone.depth = 50
+    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    num_classes = cfg.data_preprocessor.num_classes
+    samples = [DataSample().set_gt_label(k) for k in (0, num_classes - 1)]
+    images = torch.randint(256, (2, 3, 64, 64), dtype=torch.uint8)
+    batch = model.data_preprocessor(dict(inputs=images, data_samples=samples), training=True)
+    losses = model(**batch, mode='loss')
+    loss, _ = model.parse_losses(losses)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize('leaf', LEAVES)
+def test_class_counts_agree_in_config(leaf):
+    cfg = Config.fromfile(ROOT / leaf)
+    counts = mmlt.load_class_counts(cfg.val_evaluator.class_counts)
+    assert len(counts) == cfg.data_preprocessor.num_classes == cfg.model.head.num_classes
+    assert cfg.test_evaluator.class_counts == cfg.val_evaluator.class_counts
+    for part in (cfg.model.head, cfg.train_dataloader.dataset):
+        if 'class_counts' in part:
+            assert mmlt.load_class_counts(part.class_counts) == counts
+
+
+@pytest.mark.parametrize('leaf', LEAVES)
+def test_schedule_ends_with_training(leaf):
+    cfg = Config.fromfile(ROOT / leaf)
+    schedulers = cfg.param_scheduler
+    schedulers = schedulers if isinstance(schedulers, list) else [schedulers]
+    last = schedulers[-1]
+    assert last.get('begin', 0) + last.T_max == cfg.train_cfg.max_epochs
+
+
+@pytest.mark.parametrize('leaf', LEAVES)
+def test_leaf_is_short_and_says_how_it_was_run(leaf):
+    text = (ROOT / leaf).read_text()
+    assert len(text.splitlines()) <= 40
+    assert text.startswith('#')
+
+
+@pytest.mark.parametrize('layout', ['pickle', 'folder'])
+@pytest.mark.parametrize('name', ['cifar10', 'cifar100'])
+def test_cifar_switch_selects_the_layout(name, layout, monkeypatch):
+    monkeypatch.setenv('MMLT_CIFAR', layout)
+    cfg = Config.fromfile(ROOT / f'configs/bce3s/resnet32_{name}-lt-if100.py')
+    wanted = {'pickle': name.upper(), 'folder': 'CustomDataset'}[layout]
+    assert cfg.train_dataloader.dataset.dataset.type == wanted
+    assert cfg.val_dataloader.dataset.type == wanted
+    first = cfg.test_dataloader.dataset.pipeline[0].type
+    assert (first == 'LoadImageFromFile') == (layout == 'folder') == cfg.data_preprocessor.to_rgb

@@ -1,0 +1,184 @@
+"""Two gloo processes with half the batch each against one process with the whole batch."""
+
+import os
+import socket
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.multiprocessing as mp
+from mmengine.dist import get_rank, get_world_size, init_dist
+from mmengine.hooks import SyncBuffersHook
+from mmengine.model import MMDistributedDataParallel
+from mmpretrain.registry import METRICS, MODELS
+from mmpretrain.structures import DataSample
+
+import mmlt  # noqa: F401
+
+NUM_CLASSES, WIDTH, STEPS = 6, 8, 4
+
+
+def free_port() -> int:
+    with socket.socket() as server:
+        server.bind(('127.0.0.1', 0))
+        return server.getsockname()[1]
+
+
+def scenarios() -> dict:
+    """Everything that is run both on one process and on two."""
+    return dict(
+        equal=train_steps([4, 4]),
+        unequal=train_steps([5, 3]),
+        averaged=average_buffers(),
+        metrics=evaluate_with_padding(),
+    )
+
+
+def run_worker(rank, port, out_dir):
+    os.environ.update(
+        RANK=str(rank),
+        LOCAL_RANK=str(rank),
+        WORLD_SIZE='2',
+        MASTER_ADDR='127.0.0.1',
+        MASTER_PORT=str(port),
+    )
+    torch.set_num_threads(1)
+    init_dist('pytorch', backend='gloo')
+    torch.save(scenarios(), out_dir / f'{rank}.pt')
+
+
+@pytest.fixture(scope='module')
+def on_two(tmp_path_factory):
+    """Results of the scenarios on rank 0 and rank 1."""
+    out_dir = tmp_path_factory.mktemp('ranks')
+    # Started once for all tests: importing the stack takes longer than the scenarios.
+    mp.spawn(run_worker, (free_port(), out_dir), nprocs=2)
+    return [torch.load(out_dir / f'{rank}.pt') for rank in range(2)]
+
+
+@pytest.fixture(scope='module')
+def on_one():
+    """Results of the scenarios on this process alone."""
+    return scenarios()
+
+
+def my_rows(sizes: list[int]) -> slice:
+    """This process's part of the joined batch of ``sizes`` rows."""
+    if get_world_size() == 1:
+        return slice(0, sum(sizes))
+    return slice(sum(sizes[: get_rank()]), sum(sizes[: get_rank() + 1]))
+
+
+def build_head(**options):
+    torch.manual_seed(0)
+    head = MODELS.build(
+        dict(
+            type='BCE3SHead',
+            num_classes=NUM_CLASSES,
+            in_channels=WIDTH,
+            class_counts=[8, 7, 4, 3, 1, 1],
+            negative_ratio=1.0,
+            **options,
+        )
+    )
+    # A backbone for the gradient to go through.
+    return torch.nn.ModuleDict(dict(backbone=torch.nn.Linear(WIDTH, WIDTH), head=head))
+
+
+class Wrapped(torch.nn.Module):
+    def __init__(self, parts):
+        super().__init__()
+        self.parts = parts
+
+    def forward(self, features, samples):
+        return self.parts['head'].loss((self.parts['backbone'](features),), samples)
+
+
+def train_steps(sizes, **options):
+    """Losses, gradients and banks of a few steps of SGD on batches of ``sizes`` rows."""
+    module = Wrapped(build_head(**options))
+    model = module
+    if get_world_size() > 1:
+        model = MMDistributedDataParallel(module, device_ids=None, broadcast_buffers=False)
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
+    generator = torch.Generator().manual_seed(1)
+    history = []
+    for _ in range(STEPS):
+        features = torch.randn(sum(sizes), WIDTH, generator=generator)
+        labels = torch.randint(NUM_CLASSES, (sum(sizes),), generator=generator)
+        rows = my_rows(sizes)
+        samples = [DataSample().set_gt_label(label) for label in labels[rows].tolist()]
+        optimizer.zero_grad()
+        losses = model(features[rows], samples)
+        sum(losses.values()).backward()
+        grads = {n: p.grad.clone() for n, p in module.named_parameters() if p.requires_grad}
+        optimizer.step()
+        neck = module.parts['head'].neck
+        history.append(
+            dict(
+                losses={name: loss.detach() for name, loss in losses.items()},
+                grads=grads,
+                bank=neck.bank.detach().clone(),
+                seen=neck.seen.detach().clone(),
+            )
+        )
+    return history
+
+
+def average_buffers():
+    """The bank after the runner has averaged all buffers over the processes."""
+    model = build_head()
+    neck = model['head'].neck
+    # Different on the two ranks, which it never is in training: averaging would show.
+    neck.bank.data.fill_(1.0 + get_rank())
+    neck.seen.data.fill_(3.0 + get_rank())
+    norm = torch.nn.BatchNorm1d(2)
+    norm.running_mean.fill_(float(get_rank()))
+    model['norm'] = norm
+    SyncBuffersHook().after_train_epoch(SimpleNamespace(model=model))
+    return [neck.bank.data, neck.seen.data, norm.running_mean]
+
+
+def evaluate_with_padding():
+    """ShotAccuracy of 7 samples; a sampler of two processes pads them to 8."""
+    metric = METRICS.build(dict(type='ShotAccuracy', class_counts=[200, 50, 5]))
+    pairs = [(0, 0), (1, 0), (1, 1), (2, 2), (0, 2), (1, 1), (0, 1)]
+    indices = list(range(7)) + ([0] if get_world_size() > 1 else [])
+    for index in indices[get_rank() :: get_world_size()]:
+        prediction, label = pairs[index]
+        metric.process(None, [dict(pred_label=[prediction], gt_label=[label])])
+    return metric.evaluate(size=7)
+
+
+def test_two_processes_equal_one_on_the_joined_batch(on_one, on_two):
+    assert on_one['equal'][-1]['losses']['loss_contrast'] > 0  # the bank is filled by then
+    for step, one in enumerate(on_one['equal']):
+        both = [rank['equal'][step] for rank in on_two]
+        for name, loss in one['losses'].items():
+            mean = (both[0]['losses'][name] + both[1]['losses'][name]) / 2
+            torch.testing.assert_close(mean, loss)
+        for rank in both:
+            torch.testing.assert_close(rank['grads'], one['grads'])
+            torch.testing.assert_close(rank['bank'], one['bank'])
+            assert torch.equal(rank['seen'], one['seen'])
+
+
+def test_banks_agree_when_batches_differ_in_size(on_two):
+    first, second = (rank['unequal'] for rank in on_two)
+    for one, other in zip(first, second):
+        assert torch.equal(one['bank'], other['bank'])
+        assert torch.equal(one['seen'], other['seen'])
+    assert sum(first[-1]['seen']) == STEPS * 8
+
+
+def test_buffer_averaging_leaves_the_bank_alone(on_two):
+    for rank, results in enumerate(on_two):
+        bank, seen, running_mean = results['averaged']
+        assert torch.equal(bank, torch.full_like(bank, 1.0 + rank))
+        assert torch.equal(seen, torch.full_like(seen, 3.0 + rank))
+        assert torch.equal(running_mean, torch.full((2,), 0.5))  # the hook did run
+
+
+def test_padded_samples_do_not_count(on_one, on_two):
+    assert on_one['metrics']['shot/all'] == pytest.approx(100 * 4 / 7)
+    assert [rank['metrics'] for rank in on_two] == [on_one['metrics']] * 2
