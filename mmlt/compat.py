@@ -160,10 +160,10 @@ def compute_retrieval_metrics():
 def browse_datasets():
     """Let mmpretrain's ``browse_dataset`` tool draw transformed images.
 
-    Fault: mmpretrain 1.2 with a recent matplotlib (3.11), ``TypeError: adjust_bbox() missing 1 required
-    positional argument: 'renderer'``. The tool imports the function before its config imports
-    mmlt, so the function itself gets the default; matplotlib is not imported for this. None is
-    enough: only axes with a locator ask for a renderer, and the tool makes none.
+    Fault: mmpretrain 1.2 with a recent matplotlib (3.11), ``TypeError: adjust_bbox() missing 1
+    required positional argument: 'renderer'``. The tool imports the function before its config
+    imports mmlt, so the function itself gets the default; matplotlib is not imported for this.
+    None is enough: only axes with a locator ask for a renderer, and the tool makes none.
     """
     module = sys.modules.get('matplotlib._tight_bbox')
     if module is None:

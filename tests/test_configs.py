@@ -1,5 +1,6 @@
 """Every leaf config: it parses, its class counts agree, its model trains one step."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -28,12 +29,7 @@ def leaves_with_different_models():
     return list(models.values())
 
 
-@pytest.mark.parametrize('leaf', leaves_with_different_models())
-def test_model_of_config_trains_one_step(leaf):
-    cfg = Config.fromfile(ROOT / leaf)
-    # The depth does not change what is tested here, only the time it takes.
-    if cfg.model.backbone.depth > 50:
-        cfg.model.backbone.depth = 50
+def train_one_step(cfg):
     model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
     num_classes = cfg.data_preprocessor.num_classes
     samples = [DataSample().set_gt_label(k) for k in (0, num_classes - 1)]
@@ -44,6 +40,38 @@ def test_model_of_config_trains_one_step(leaf):
     loss.backward()
     assert torch.isfinite(loss)
     assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+    return losses
+
+
+@pytest.mark.parametrize('leaf', leaves_with_different_models())
+def test_model_of_config_trains_one_step(leaf):
+    cfg = Config.fromfile(ROOT / leaf)
+    # The depth does not change what is tested here, only the time it takes.
+    if cfg.model.backbone.depth > 50:
+        cfg.model.backbone.depth = 50
+    assert 'loss' in ''.join(train_one_step(cfg))
+
+
+def test_head_swap_of_the_readme_trains(tmp_path):
+    swap, addition = re.findall('```python\n(.*?)```', (ROOT / 'README.md').read_text(), re.DOTALL)
+    config = tmp_path / 'swap.py'
+    config.write_text(swap)
+    assert set(train_one_step(Config.fromfile(config))) == {
+        'loss_joint',
+        'loss_contrast',
+        'loss_uniform',
+    }
+    # The second block goes into the same file.
+    (tmp_path / 'counts.json').write_text(str([3] * 1000))
+    addition = addition.replace("'counts.json'", f"'{tmp_path / 'counts.json'}'")
+    second = re.sub(r'^model = .*?\n', '', addition, flags=re.MULTILINE)
+    config.write_text(
+        swap.replace('in_channels=2048', 'in_channels=2048, class_counts=class_counts')
+    )
+    config.write_text(second + config.read_text())
+    cfg = Config.fromfile(config)
+    assert train_one_step(cfg)['loss_contrast'] == 0  # the bank is being filled
+    assert cfg.val_evaluator.type == 'ShotAccuracy'
 
 
 @pytest.mark.parametrize('leaf', LEAVES)
