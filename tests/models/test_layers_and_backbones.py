@@ -120,8 +120,8 @@ def test_the_shortcut_has_no_weights():
 def test_kaiming_initialisation_and_a_config_of_ones_own():
     network = make_resnet()
     network.init_weights()
-    weight = network.stages[2][1].conv1.weight
-    assert weight.std().item() == pytest.approx(math.sqrt(2 / (9 * 64)), rel=0.02)
+    weight = network.stages[2][0].conv1.weight  # 32 to 64 channels
+    assert weight.std().item() == pytest.approx(math.sqrt(2 / (9 * 32)), rel=0.02)
     network = make_resnet(init_cfg=dict(type='Constant', layer='Conv2d', val=0.5))
     network.init_weights()
     assert (network.conv1.weight == 0.5).all()

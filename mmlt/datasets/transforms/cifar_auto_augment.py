@@ -34,6 +34,9 @@ class CifarAutoAugment(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Augment ``results['img']``."""
+        if results['img'].ndim != 3 or results['img'].shape[2] != 3:
+            shape = results['img'].shape
+            raise ValueError(f'CifarAutoAugment: img must have shape (H, W, 3), got {shape}')
         step = -1 if self.is_bgr else 1
         image = Image.fromarray(np.ascontiguousarray(results['img'][..., ::step]))
         results['img'] = np.ascontiguousarray(np.asarray(self.augment(image))[..., ::step])

@@ -67,9 +67,9 @@ class CifarResNet(BaseModule):
     ):
         if depth not in self.depths:
             raise ValueError(f'depth must be one of {self.depths}, got {depth}')
-        if width < 1:
+        if not isinstance(width, int) or width < 1:
             raise ValueError(f'width must be a positive integer, got {width}')
-        if not out_indices or not set(out_indices) <= {0, 1, 2}:
+        if isinstance(out_indices, int) or not out_indices or not set(out_indices) <= {0, 1, 2}:
             raise ValueError(f'out_indices must be stages of (0, 1, 2), got {out_indices}')
         super().__init__(init_cfg or dict(type='Kaiming', layer='Conv2d', mode='fan_in'))
         self.out_indices = tuple(out_indices)

@@ -15,8 +15,8 @@ VIEWS = ('plain', 'mixup', 'cutmix')
 class MultiViewDataPreprocessor(ClsDataPreprocessor):
     r"""mmpretrain's ``ClsDataPreprocessor`` that returns several views of each training batch.
 
-    One :math:`\lambda \sim Beta(\alpha, \alpha)` and one random partner for each image serve all
-    views of a batch. Mixup shows :math:`\lambda x + (1 - \lambda) x'`, cutmix pastes a box of the
+    One :math:`\lambda \sim Beta(\alpha, \alpha)` and one random permutation of the batch, which gives
+    each image its partner, serve all views of a batch. Mixup shows :math:`\lambda x + (1 - \lambda) x'`, cutmix pastes a box of the
     partner; both have the soft label :math:`\lambda y + (1 - \lambda) y'`. Testing sees one view.
 
     The views lie one after the other: images (V * N, C, H, W), and V * N data samples, each with
@@ -47,7 +47,7 @@ class MultiViewDataPreprocessor(ClsDataPreprocessor):
 
     def __init__(self, views=VIEWS, num_classes=None, alpha=1.0, correct_lam=True, **kwargs):
         super().__init__(num_classes=num_classes, **kwargs)
-        views = tuple(views)
+        views = (views,) if isinstance(views, str) else tuple(views)
         if views[:1] != ('plain',) or not set(views) <= set(VIEWS) or len(set(views)) < len(views):
             raise ValueError(f"views must be 'plain' and then others of {VIEWS}, got {views}")
         if len(views) > 1 and not num_classes:
@@ -58,7 +58,7 @@ class MultiViewDataPreprocessor(ClsDataPreprocessor):
             raise ValueError(f'alpha must be > 0, got {alpha}')
         self.views = views
         self.alpha = alpha
-        self.cutmix = CutMix(alpha, correct_lam=correct_lam)
+        self.cutmix = CutMix(float(alpha), correct_lam=correct_lam)
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Normalise a batch and, in training, add its mixed views."""

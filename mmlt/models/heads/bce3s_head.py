@@ -23,12 +23,13 @@ class BCE3SHead(TripartiteHead):
         class_counts (optional): As in :class:`TripartiteHead`.
         negative_ratio (float): r of eq. 3. Defaults to 0.4.
         contrast_weight (float): lambda_ss of eq. 6. Defaults to 0.1.
-        uniform_weight (float): lambda_cc of eq. 6. Defaults to 1.0 (best in the paper: 1.25).
+        uniform_weight (float): lambda_cc of eq. 6. Defaults to 1.0 (1.25 was best in the
+            paper's study without the contrast slot).
         temperature (float): tau of eq. 4. Defaults to 1.0.
         contrast_reduction (str): Defaults to 'sum': the released code adds the mixup and cutmix
             views' contrast losses. With one view there is no difference.
         **kwargs: Anything else that :class:`TripartiteHead` takes; a slot given here replaces the
-            default one.
+            default one, its weight included.
 
     Source:
         BCE3S (AAAI 2026), eq. 6; values of the released code for CIFAR-100-LT.
@@ -55,8 +56,8 @@ class BCE3SHead(TripartiteHead):
             joint=dict(type='SigmoidPairLoss'),
             contrast=dict(type='SigmoidPairLoss', loss_weight=contrast_weight),
             uniform=dict(type='SigmoidUniformLoss', loss_weight=uniform_weight),
-            neck=dict(type='MemoryBankNeck', temperature=temperature),
         )
+        kwargs['neck'] = dict(temperature=temperature) | (kwargs.get('neck') or {})
         super().__init__(
             num_classes,
             in_channels,

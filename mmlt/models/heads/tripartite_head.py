@@ -29,7 +29,9 @@ class TripartiteHead(ClsHead):
 
     With one view in the batch, all slots see it. With more (``MultiViewDataPreprocessor``), the
     joint loss is the mean over the views; the contrast slot compares the mixed views with the bank
-    and the bank remembers the plain view, after the loss.
+    and the bank remembers the plain view, after the loss. It remembers pure images only: where
+    mmpretrain's Mixup or CutMix mix every batch of a single view, it stays empty and the contrast
+    loss 0; let ``MultiViewDataPreprocessor`` make the mixtures instead.
 
     Args:
         num_classes (int): Number of classes K.
@@ -99,6 +101,10 @@ class TripartiteHead(ClsHead):
             )
         # ClsHead keeps the criterion as loss_module, where mmpretrain's SwitchRecipeHook finds it.
         super().__init__(loss=_build_criterion(joint, PAIR_CRITERIA, counts, 'joint'), **kwargs)
+        if negative_ratio < 1:
+            _require_mask(self.loss_module, f'joint, with negative_ratio={negative_ratio},')
+        # A checkpoint may bring other counts; the criteria are built from the config's.
+        self._counts = counts
         self.num_classes = num_classes
         self.in_channels = in_channels
         self.negative_ratio = negative_ratio
@@ -113,8 +119,11 @@ class TripartiteHead(ClsHead):
         self.contrast = self.uniform = self.neck = None
         if contrast is not None:
             self.contrast = _build_criterion(contrast, PAIR_CRITERIA, counts, 'contrast')
+            _require_mask(self.contrast, 'contrast')
             if fill_epochs is None:
                 fill_epochs = 0 if counts is None else 1
+            if fill_epochs < 0:
+                raise ValueError(f'fill_epochs must be >= 0, got {fill_epochs}')
             if fill_epochs and counts is None:
                 raise ValueError('fill_epochs needs class_counts, to know the length of an epoch')
             self.neck = MODELS.build(
@@ -160,8 +169,7 @@ class TripartiteHead(ClsHead):
         if self.uniform is not None:
             losses['loss_uniform'] = self.uniform(self.classifier.weight)
         if self.cal_acc:
-            accuracy = Accuracy.calculate(logits[0], _pure_labels(targets[0]), topk=self.topk)
-            losses.update({f'accuracy_top-{k}': a for k, a in zip(self.topk, accuracy)})
+            losses.update(self._accuracy(logits[0], targets[0]))
         return losses
 
     def joint_loss(self, logits, targets) -> torch.Tensor:
@@ -189,10 +197,18 @@ class TripartiteHead(ClsHead):
         # gradient for every parameter in every step.
         return loss * self.neck.ready
 
+    def _accuracy(self, logits, target) -> dict:
+        if target.dim() == 2:
+            raise ValueError('cal_acc needs labels, but the batch has soft labels: turn it off')
+        topk = self.topk if isinstance(self.topk, tuple) else (self.topk,)
+        return {
+            f'accuracy_top-{k}': accuracy
+            for k, accuracy in zip(topk, Accuracy.calculate(logits, target, topk=topk))
+        }
+
     def train_classifier_only(self, joint: str | dict) -> None:
         """Keep the joint slot alone, with another criterion; the bank stays in the state dict."""
-        counts = None if self.class_counts is None else self.class_counts.tolist()
-        criterion = _build_criterion(joint, PAIR_CRITERIA, counts, 'joint')
+        criterion = _build_criterion(joint, PAIR_CRITERIA, self._counts, 'joint')
         self.loss_module = criterion.to(self.classifier.weight.device)
         self.contrast = self.uniform = None
 
@@ -219,8 +235,12 @@ def _chunks(items: list, num_chunks: int):
 
 def _stack_target(data_samples: list[DataSample]) -> torch.Tensor:
     """Soft labels (N, K) where the samples have them, else labels (N,)."""
+    if not {'gt_label', 'gt_score'} & set(data_samples[0].keys()):
+        raise ValueError('data_samples have neither gt_label nor gt_score: the head needs labels')
     if 'gt_score' in data_samples[0]:
-        return torch.stack([sample.gt_score for sample in data_samples])
+        score = torch.stack([sample.gt_score for sample in data_samples])
+        # to_onehot=True of mmpretrain's preprocessor leaves integers.
+        return score if score.is_floating_point() else score.float()
     return torch.cat([sample.gt_label for sample in data_samples])
 
 
@@ -236,6 +256,14 @@ def _one_hot(target: torch.Tensor, num_classes: int) -> torch.Tensor:
     if target.dim() == 2:
         return target
     return nn.functional.one_hot(target, num_classes).float()
+
+
+def _require_mask(criterion: nn.Module, slot: str) -> None:
+    if 'negative_mask' not in inspect.signature(criterion.forward).parameters:
+        raise ValueError(
+            f'{slot} needs a criterion whose forward takes negative_mask, '
+            f'{type(criterion).__name__} does not'
+        )
 
 
 def _build_criterion(spec, names: dict, class_counts, slot: str) -> nn.Module:

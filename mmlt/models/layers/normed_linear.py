@@ -7,14 +7,16 @@ import torch.nn as nn
 import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 
+from mmlt.functional.numerics import unit_rows
+
 
 @MODELS.register_module()
 class NormedLinear(nn.Linear):
     r"""Linear classifier with unit rows: :math:`s_k = w_k^T x / \|w_k\| + b_k`.
 
     The norm of a class vector then cannot grow with the number of its images, and the head classes
-    cannot win by longer vectors (BCE3S, eq. 3). The features are left as they are: normalising them
-    too, or them alone, was worse (BCE3S, table 6).
+    cannot win by longer vectors (BCE3S, eq. 3). The features are left as they are: over all classes,
+    normalising them too, or them alone, was worse (BCE3S, table 6).
 
     Args:
         in_features (int): Width D of the features.
@@ -43,4 +45,4 @@ class NormedLinear(nn.Linear):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Compute the logits (N, K) of features (N, D)."""
-        return F.linear(features, F.normalize(self.weight, dim=1), self.bias)
+        return F.linear(features, unit_rows(self.weight), self.bias)

@@ -53,10 +53,15 @@ class ClassBalancedLoss(nn.Module):
         negative_mask: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Compute the weighted loss; ``weight`` (N,) multiplies the classes' weights."""
+        if similarity.shape[-1] != len(self.class_weight):
+            raise ValueError(
+                f'class_counts has {len(self.class_weight)} classes, similarity has '
+                f'{similarity.shape[-1]}'
+            )
         if target.dim() == 1:
             sample_weight = self.class_weight[target]
         else:
-            sample_weight = target.to(self.class_weight) @ self.class_weight
+            sample_weight = (target.to(self.class_weight) * self.class_weight).sum(dim=1)
         if weight is not None:
             sample_weight = sample_weight * weight
         return self.criterion(similarity, target, weight=sample_weight, negative_mask=negative_mask)

@@ -87,11 +87,17 @@ class MemoryBankNeck(BaseModule):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Compute the similarities (N, K) of features (N, D) to the bank."""
-        return bank_similarity(self.projector(features), self.bank, self.temperature)
+        return bank_similarity(self.projector(features), self.bank.detach(), self.temperature)
 
     @torch.no_grad()
     def write(self, features: torch.Tensor, labels: torch.Tensor) -> None:
-        """Remember the projections of features (N, D) with labels (N,); a label -1 is skipped."""
-        projections, labels = gather_rows(self.projector(features).to(self.bank.dtype), labels)
+        """Remember the projections of features (N, D) with labels (N,).
+
+        Skipped are samples with label -1 and those whose projection is not finite.
+        """
+        projections = self.projector(features).to(self.bank.dtype)
+        # One bad image must not stay in the loss until its class comes again.
+        labels = torch.where(projections.isfinite().all(dim=1), labels, -1)
+        projections, labels = gather_rows(projections, labels)
         write_bank(self.bank, self.filled, projections, labels)
         self.seen.scatter_add_(0, labels.clamp(min=0), (labels >= 0).to(self.seen.dtype))
