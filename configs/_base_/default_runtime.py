@@ -8,12 +8,12 @@ default_hooks = dict(
     # Writes beside the old file, then renames: a killed run keeps its last checkpoint.
     checkpoint=dict(type='SafeCheckpointHook', interval=1, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-)
-custom_hooks = [
-    dict(type='ClassCountsCheckHook'),
+    class_counts_check=dict(type='ClassCountsCheckHook'),
     # Each epoch has random numbers of its own, so that a resumed run repeats the unbroken one.
-    dict(type='EpochSeedHook'),
-]
+    epoch_seed=dict(type='EpochSeedHook'),
+    # Every process keeps BatchNorm statistics of its own: average them before they are used.
+    sync_buffers=dict(type='SyncBuffersHook'),
+)
 
 env_cfg = dict(
     cudnn_benchmark=False,

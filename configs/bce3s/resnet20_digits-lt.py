@@ -13,8 +13,6 @@ model = dict(
     head=dict(type='BCE3SHead', num_classes=10, in_channels=64, class_counts='digits-lt-if50')
 )
 custom_hooks = [
-    dict(type='ClassCountsCheckHook'),
-    dict(type='EpochSeedHook'),
     # Stage 2: the classifier alone, on the class-balanced loss (eq. 35).
     dict(type='ClassifierRetrainingHook', begin_epoch=160),
 ]

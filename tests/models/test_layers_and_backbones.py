@@ -132,6 +132,8 @@ def test_kaiming_initialisation_and_a_config_of_ones_own():
     [
         (dict(depth=18), r'depth must be one of \(20, 32, 44, 56\), got 18'),
         (dict(width=0), 'width must be a positive integer, got 0'),
+        (dict(width=1.5), 'width must be a positive integer, got 1.5'),
+        (dict(out_indices=2), r'out_indices must be stages of \(0, 1, 2\), got 2'),
         (dict(out_indices=(3,)), r'out_indices must be stages of \(0, 1, 2\), got \(3,\)'),
         (dict(out_indices=()), 'out_indices must be stages'),
     ],

@@ -18,7 +18,7 @@ CONFIG = 'configs/bce3s/resnet20_digits-lt.py'
 SHORT = [
     'train_cfg.max_epochs=3',
     'train_cfg.val_interval=3',
-    'custom_hooks.2.begin_epoch=2',
+    'custom_hooks.0.begin_epoch=2',
     'default_hooks.checkpoint.max_keep_ckpts=-1',
 ]
 

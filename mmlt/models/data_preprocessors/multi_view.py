@@ -15,9 +15,10 @@ VIEWS = ('plain', 'mixup', 'cutmix')
 class MultiViewDataPreprocessor(ClsDataPreprocessor):
     r"""mmpretrain's ``ClsDataPreprocessor`` that returns several views of each training batch.
 
-    One :math:`\lambda \sim Beta(\alpha, \alpha)` and one random permutation of the batch, which gives
-    each image its partner, serve all views of a batch. Mixup shows :math:`\lambda x + (1 - \lambda) x'`, cutmix pastes a box of the
-    partner; both have the soft label :math:`\lambda y + (1 - \lambda) y'`. Testing sees one view.
+    One :math:`\lambda \sim Beta(\alpha, \alpha)` and one random permutation of the batch, which
+    gives each image its partner, serve all views. Mixup shows :math:`\lambda x + (1 - \lambda) x'`,
+    cutmix pastes a box of the partner; both have the soft label
+    :math:`\lambda y + (1 - \lambda) y'`. Testing sees one view.
 
     The views lie one after the other: images (V * N, C, H, W), and V * N data samples, each with
     its number in the meta field ``view``. The plain view has labels, the mixed ones soft labels.

@@ -11,6 +11,7 @@ from mmpretrain.structures import DataSample
 
 from mmlt.class_counts import load_class_counts
 from mmlt.functional import sample_negatives
+from mmlt.models.heads.targets import one_hot, pure_labels, split_views, stack_target
 
 PAIR_CRITERIA = {'sigmoid': 'SigmoidPairLoss', 'softmax': 'SoftmaxPairLoss'}
 UNIFORM_CRITERIA = {'sigmoid': 'SigmoidUniformLoss', 'softmax': 'SoftmaxUniformLoss'}
@@ -156,16 +157,14 @@ class TripartiteHead(ClsHead):
     def loss(self, feats: tuple[torch.Tensor], data_samples: list[DataSample]) -> dict:
         """Compute the losses of the slots in use, and what ``cal_acc`` asks for."""
         features = self.pre_logits(feats)
-        num_views = count_views(data_samples)
-        view_samples = [list(part) for part in _chunks(data_samples, num_views)]
-        targets = [_stack_target(samples) for samples in view_samples]
-        logits = self.classifier(features).chunk(num_views)
+        targets = [stack_target(samples) for samples in split_views(data_samples)]
+        logits = self.classifier(features).chunk(len(targets))
 
         losses = dict(loss_joint=self.joint_loss(logits, targets))
         if self.contrast is not None:
-            views = features.chunk(num_views)
+            views = features.chunk(len(targets))
             losses['loss_contrast'] = self.contrast_loss(views, targets)
-            self.neck.write(views[0].detach(), _pure_labels(targets[0]))
+            self.neck.write(views[0].detach(), pure_labels(targets[0]))
         if self.uniform is not None:
             losses['loss_uniform'] = self.uniform(self.classifier.weight)
         if self.cal_acc:
@@ -190,7 +189,7 @@ class TripartiteHead(ClsHead):
         # The plain view is what the bank remembers, so it is compared only when it is alone.
         for view, target in list(zip(views, targets))[-max(1, len(views) - 1) :]:
             # A class that the bank has not seen is no negative, and no positive either.
-            target = _one_hot(target, self.num_classes) * filled
+            target = one_hot(target, self.num_classes) * filled
             parts.append(self.contrast(self.neck(view), target, negative_mask=filled))
         loss = sum(parts) / (len(parts) if self.contrast_reduction == 'mean' else 1)
         # Zero, but still a function of the projector, while the bank is being filled: DDP wants a
@@ -211,51 +210,6 @@ class TripartiteHead(ClsHead):
         criterion = _build_criterion(joint, PAIR_CRITERIA, self._counts, 'joint')
         self.loss_module = criterion.to(self.classifier.weight.device)
         self.contrast = self.uniform = None
-
-
-def count_views(data_samples: list[DataSample]) -> int:
-    """Number of views in a batch, from the ``view`` that the data preprocessor left in each."""
-    num_views = data_samples[-1].get('view', 0) + 1
-    num_samples = len(data_samples) // num_views
-    for index, sample in enumerate(data_samples):
-        if num_samples * num_views != len(data_samples) or (
-            sample.get('view', 0) != index // num_samples
-        ):
-            raise ValueError(
-                'data_samples must hold the same number of samples for each view, view after view; '
-                f'got views {[sample.get("view", 0) for sample in data_samples]}'
-            )
-    return num_views
-
-
-def _chunks(items: list, num_chunks: int):
-    size = len(items) // num_chunks
-    return (items[start : start + size] for start in range(0, len(items), size))
-
-
-def _stack_target(data_samples: list[DataSample]) -> torch.Tensor:
-    """Soft labels (N, K) where the samples have them, else labels (N,)."""
-    if not {'gt_label', 'gt_score'} & set(data_samples[0].keys()):
-        raise ValueError('data_samples have neither gt_label nor gt_score: the head needs labels')
-    if 'gt_score' in data_samples[0]:
-        score = torch.stack([sample.gt_score for sample in data_samples])
-        # to_onehot=True of mmpretrain's preprocessor leaves integers.
-        return score if score.is_floating_point() else score.float()
-    return torch.cat([sample.gt_label for sample in data_samples])
-
-
-def _pure_labels(target: torch.Tensor) -> torch.Tensor:
-    """Labels (N,); -1 where an image is a mixture of classes."""
-    if target.dim() == 1:
-        return target
-    score, label = target.max(dim=1)
-    return torch.where(score >= 1, label, -1)
-
-
-def _one_hot(target: torch.Tensor, num_classes: int) -> torch.Tensor:
-    if target.dim() == 2:
-        return target
-    return nn.functional.one_hot(target, num_classes).float()
 
 
 def _require_mask(criterion: nn.Module, slot: str) -> None:

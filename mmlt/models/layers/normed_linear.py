@@ -15,8 +15,8 @@ class NormedLinear(nn.Linear):
     r"""Linear classifier with unit rows: :math:`s_k = w_k^T x / \|w_k\| + b_k`.
 
     The norm of a class vector then cannot grow with the number of its images, and the head classes
-    cannot win by longer vectors (BCE3S, eq. 3). The features are left as they are: over all classes,
-    normalising them too, or them alone, was worse (BCE3S, table 6).
+    cannot win by longer vectors (BCE3S, eq. 3). The features are left as they are: normalising them
+    too, or them alone, gave fewer right over all classes (BCE3S, table 6).
 
     Args:
         in_features (int): Width D of the features.

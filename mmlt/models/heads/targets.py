@@ -1,0 +1,64 @@
+"""Labels of a batch of one or several views."""
+
+import torch
+import torch.nn.functional as F
+from mmpretrain.structures import DataSample
+
+
+def split_views(data_samples: list[DataSample]) -> list[list[DataSample]]:
+    """Split a batch into its views, by the meta field ``view`` that the data preprocessor left.
+
+    Samples without the field are one view.
+
+    Raises:
+        ValueError: The views are not of the same size, one after the other.
+
+    Example:
+        >>> batch = [DataSample(metainfo=dict(view=view)) for view in (0, 0, 1, 1, 2, 2)]
+        >>> len(split_views(batch)), len(split_views(batch[:2]))
+        (3, 1)
+    """
+    if not data_samples:
+        raise ValueError('data_samples is empty')
+    num_views = data_samples[-1].get('view', 0) + 1
+    size = len(data_samples) // num_views
+    found = [sample.get('view', 0) for sample in data_samples]
+    if found != [view for view in range(num_views) for _ in range(size)]:
+        raise ValueError(
+            'data_samples must hold the same number of samples for each view, view after view; '
+            f'got views {found}'
+        )
+    return [data_samples[view * size : (view + 1) * size] for view in range(num_views)]
+
+
+def stack_target(data_samples: list[DataSample]) -> torch.Tensor:
+    """Soft labels (N, K) where the samples have them, else labels (N,).
+
+    Raises:
+        ValueError: The samples have neither.
+    """
+    if 'gt_score' in data_samples[0]:
+        score = torch.stack([sample.gt_score for sample in data_samples])
+        # to_onehot=True of mmpretrain's preprocessor leaves integers.
+        return score if score.is_floating_point() else score.float()
+    if 'gt_label' not in data_samples[0]:
+        raise ValueError('data_samples have neither gt_label nor gt_score: the head needs labels')
+    return torch.cat([sample.gt_label for sample in data_samples])
+
+
+def pure_labels(target: torch.Tensor) -> torch.Tensor:
+    """Labels (N,) of a target (N,) or (N, K); -1 where an image is a mixture of classes.
+
+    Example:
+        >>> pure_labels(torch.tensor([[0.0, 1.0], [0.3, 0.7]]))
+        tensor([ 1, -1])
+    """
+    if target.dim() == 1:
+        return target
+    score, label = target.max(dim=1)
+    return torch.where(score >= 1, label, -1)
+
+
+def one_hot(target: torch.Tensor, num_classes: int) -> torch.Tensor:
+    """Soft labels (N, K) of a target (N,) or (N, K)."""
+    return target if target.dim() == 2 else F.one_hot(target, num_classes).float()
