@@ -4,7 +4,7 @@
 _base_ = [
     '../_base_/models/resnet20_cifar.py',
     '../_base_/datasets/digits-lt.py',
-    '../_base_/schedules/digits_200e.py',
+    '../_base_/schedules/digits_125e.py',
     '../_base_/default_runtime.py',
 ]
 

@@ -1,0 +1,8 @@
+# 125 epochs, batch 32, SGD 0.05 with weight decay 5e-3, cosine.
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.05, momentum=0.9, weight_decay=5e-3))
+param_scheduler = [dict(type='CosineAnnealingLR', T_max=125, by_epoch=True)]
+auto_scale_lr = dict(base_batch_size=32)
+
+train_cfg = dict(by_epoch=True, max_epochs=125, val_interval=25)
+val_cfg = dict()
+test_cfg = dict()
