@@ -20,7 +20,7 @@ class ClassBalancedLoss(nn.Module):
         normalize (bool): Scale the weights to mean 1 over the classes, as the released code does,
             so that the loss and with it the learning rate keep their size. False gives the factor
             above as eqs. 26 and 35 print it. Defaults to True.
-        criterion (dict): The pair criterion to weigh. Defaults to ``dict(type='SigmoidPairLoss')``
+        criterion (dict | Module): The pair criterion to weigh. Defaults to ``dict(type='SigmoidPairLoss')``
             (eq. 35); ``dict(type='SoftmaxPairLoss')`` gives eq. 26.
 
     Shape:
@@ -43,7 +43,8 @@ class ClassBalancedLoss(nn.Module):
         )
         # Derived from the class counts, so no business of a checkpoint.
         self.register_buffer('class_weight', weights.float(), persistent=False)
-        self.criterion = MODELS.build(criterion or dict(type='SigmoidPairLoss'))
+        criterion = criterion or dict(type='SigmoidPairLoss')
+        self.criterion = criterion if isinstance(criterion, nn.Module) else MODELS.build(criterion)
 
     def forward(
         self,
