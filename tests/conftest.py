@@ -4,6 +4,15 @@ import os
 from pathlib import Path
 
 import pytest
+from mmengine.registry import DefaultScope
+
+
+@pytest.fixture(autouse=True)
+def own_default_scope():
+    """Forget the default scope that a Runner of another test set for the whole process."""
+    DefaultScope._instance_dict.clear()
+    yield
+    DefaultScope._instance_dict.clear()
 
 
 @pytest.fixture(scope='session')

@@ -7,7 +7,6 @@ import pkgutil
 
 import pytest
 import torch
-from mmengine.registry import DefaultScope
 from mmpretrain.structures import DataSample
 
 import mmlt
@@ -42,8 +41,3 @@ def test_every_public_class_and_its_methods_have_docstrings(name):
         for method, function in vars(value).items():
             if inspect.isfunction(function) and not method.startswith('_'):
                 assert function.__doc__, f'{name}.{attribute}.{method} has no docstring'
-
-
-def test_no_default_scope_is_left_behind():
-    # A scope set by an example would change how the other tests resolve names.
-    assert DefaultScope.get_current_instance() is None

@@ -14,6 +14,13 @@ from mmlt.functional.geometry import (
     feature_compactness,
     feature_separability,
 )
+from mmlt.functional.margins import (
+    cos_plus_margin,
+    dbm_class_margin,
+    dbm_logits,
+    ldam_class_margin,
+    ldam_logits,
+)
 from mmlt.functional.pairs import sample_negatives, sigmoid_pair_loss, softmax_pair_loss
 from mmlt.functional.uniformity import sigmoid_uniform_loss, softmax_uniform_loss
 
@@ -21,10 +28,15 @@ __all__ = [
     'bank_similarity',
     'class_log_prior',
     'classifier_separability',
+    'cos_plus_margin',
+    'dbm_class_margin',
+    'dbm_logits',
     'effective_number_weights',
     'exponential_class_counts',
     'feature_compactness',
     'feature_separability',
+    'ldam_class_margin',
+    'ldam_logits',
     'sample_negatives',
     'shot_accuracy',
     'shot_groups',

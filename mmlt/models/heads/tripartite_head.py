@@ -10,8 +10,10 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
 from mmlt.class_counts import load_class_counts
-from mmlt.functional import sample_negatives
+from mmlt.functional import class_log_prior, sample_negatives
+from mmlt.models.build import build_part
 from mmlt.models.heads.targets import one_hot, pure_labels, split_views, stack_target
+from mmlt.models.layers import NormedLinear
 
 PAIR_CRITERIA = {'sigmoid': 'SigmoidPairLoss', 'softmax': 'SoftmaxPairLoss'}
 UNIFORM_CRITERIA = {'sigmoid': 'SigmoidUniformLoss', 'softmax': 'SoftmaxUniformLoss'}
@@ -46,6 +48,9 @@ class TripartiteHead(ClsHead):
         uniform (str | dict, optional): Criterion of the class vectors.
         neck (dict, optional): The contrast slot's projector and bank. Defaults to
             ``dict(type='MemoryBankNeck')``.
+        margin (dict, optional): Moves the label's logit in training, such as
+            ``dict(type='DBMMargin')``; needs a classifier with cosines (``CosineLinear``). Mixed
+            images, which have no one label, get none.
         negative_ratio (float): Part r in (0, 1] of the negative (sample, class) pairs that the
             plain view's joint loss keeps. Defaults to 1.0.
         negative_sampling (str): 'sample' draws for each sample and class (eq. 3); 'batch' draws one
@@ -53,6 +58,10 @@ class TripartiteHead(ClsHead):
         contrast_reduction (str): 'mean' or 'sum' over the contrasted views. Defaults to 'mean'.
         fill_epochs (int, optional): Epochs in which the bank is only filled, counted in samples by
             ``class_counts``. Defaults to None: 1 with ``class_counts``, else 0.
+        logit_adjustment (float): Test-time tau: tau * log prior of ``class_counts`` is subtracted
+            from the logits. Defaults to 0.0.
+        tau_normalization (float, optional): Test-time tau in [0, 1]: the rows of a linear
+            classifier are divided by their norm to the power tau, and the bias is dropped.
         **kwargs: ``topk``, ``cal_acc`` and ``init_cfg`` of mmpretrain's ``ClsHead``.
 
     Shape:
@@ -60,7 +69,8 @@ class TripartiteHead(ClsHead):
         ``loss_joint``, ``loss_contrast``, ``loss_uniform``.
 
     Source:
-        BCE3S, eqs. 6 and 25; views and bank as released.
+        BCE3S, eqs. 6 and 25; views and bank as released. Logit adjustment: Menon et al. 2021,
+        eq. 9. Tau-normalisation: Kang et al. 2020, section 4.
 
     Example:
         >>> head = TripartiteHead(10, 64, joint='sigmoid', contrast='sigmoid', uniform='softmax')
@@ -79,10 +89,13 @@ class TripartiteHead(ClsHead):
         contrast: str | dict | None = None,
         uniform: str | dict | None = None,
         neck: dict | None = None,
+        margin: dict | None = None,
         negative_ratio: float = 1.0,
         negative_sampling: str = 'sample',
         contrast_reduction: str = 'mean',
         fill_epochs: int | None = None,
+        logit_adjustment: float = 0.0,
+        tau_normalization: float | None = None,
         **kwargs,
     ):
         counts = None if class_counts is None else load_class_counts(class_counts)
@@ -113,10 +126,20 @@ class TripartiteHead(ClsHead):
         self.contrast_reduction = contrast_reduction
         self.register_buffer('class_counts', None if counts is None else torch.tensor(counts))
 
-        self.classifier = MODELS.build(
+        self.classifier = build_part(
             dict(type='NormedLinear') | (classifier or {}),
-            default_args=dict(in_features=in_channels, out_features=num_classes),
+            in_features=in_channels,
+            out_features=num_classes,
         )
+        self.margin = None
+        if margin is not None:
+            if not hasattr(self.classifier, 'cosine'):
+                raise ValueError(
+                    'margin needs a classifier with cosines, such as CosineLinear, got '
+                    f'{type(self.classifier).__name__}'
+                )
+            self.margin = build_part(margin, counts)
+        self._set_test_time(logit_adjustment, tau_normalization)
         self.contrast = self.uniform = self.neck = None
         if contrast is not None:
             self.contrast = _build_criterion(contrast, PAIR_CRITERIA, counts, 'contrast')
@@ -127,20 +150,44 @@ class TripartiteHead(ClsHead):
                 raise ValueError(f'fill_epochs must be >= 0, got {fill_epochs}')
             if fill_epochs and counts is None:
                 raise ValueError('fill_epochs needs class_counts, to know the length of an epoch')
-            self.neck = MODELS.build(
+            self.neck = build_part(
                 dict(type='MemoryBankNeck') | (neck or {}),
-                default_args=dict(
-                    in_channels=in_channels,
-                    num_classes=num_classes,
-                    fill_samples=int(fill_epochs * sum(counts or ())),
-                ),
+                in_channels=in_channels,
+                num_classes=num_classes,
+                fill_samples=int(fill_epochs * sum(counts or ())),
             )
         if uniform is not None:
             self.uniform = _build_criterion(uniform, UNIFORM_CRITERIA, counts, 'uniform')
 
+    def _set_test_time(self, logit_adjustment: float, tau_normalization: float | None) -> None:
+        if logit_adjustment and self._counts is None:
+            raise ValueError('logit_adjustment needs class_counts')
+        if tau_normalization is not None:
+            if not isinstance(self.classifier, nn.Linear) or isinstance(
+                self.classifier, NormedLinear
+            ):
+                raise ValueError(
+                    'tau_normalization needs a linear classifier whose rows differ in norm, got '
+                    f'{type(self.classifier).__name__}'
+                )
+            if not 0 <= tau_normalization <= 1:
+                raise ValueError(f'tau_normalization must be in [0, 1], got {tau_normalization}')
+        self.logit_adjustment = logit_adjustment
+        self.tau_normalization = tau_normalization
+
     def forward(self, feats: tuple[torch.Tensor]) -> torch.Tensor:
-        """Compute the logits (N, K) of the last item (N, D) of ``feats``."""
-        return self.classifier(self.pre_logits(feats))
+        """Compute the test-time logits (N, K) of the last item (N, D) of ``feats``."""
+        features = self.pre_logits(feats)
+        if self.tau_normalization is None:
+            logits = self.classifier(features)
+        else:
+            weight = self.classifier.weight
+            norm = weight.norm(dim=1, keepdim=True).clamp(min=1e-12)
+            logits = nn.functional.linear(features, weight / norm**self.tau_normalization)
+        if self.logit_adjustment:
+            log_prior = class_log_prior(self.class_counts).to(logits)
+            logits = logits - self.logit_adjustment * log_prior
+        return logits
 
     def pre_logits(self, feats: tuple[torch.Tensor]) -> torch.Tensor:
         """Take the last stage's features and check their width."""
@@ -158,7 +205,7 @@ class TripartiteHead(ClsHead):
         """Compute the losses of the slots in use, and what ``cal_acc`` asks for."""
         features = self.pre_logits(feats)
         targets = [stack_target(samples) for samples in split_views(data_samples)]
-        logits = self.classifier(features).chunk(len(targets))
+        logits = self.training_logits(features, targets)
 
         losses = dict(loss_joint=self.joint_loss(logits, targets))
         if self.contrast is not None:
@@ -168,8 +215,19 @@ class TripartiteHead(ClsHead):
         if self.uniform is not None:
             losses['loss_uniform'] = self.uniform(self.classifier.weight)
         if self.cal_acc:
-            losses.update(self._accuracy(logits[0], targets[0]))
+            plain = features.chunk(len(targets))[0]
+            losses.update(self._accuracy(self.classifier(plain), targets[0]))
         return losses
+
+    def training_logits(self, features, targets) -> list[torch.Tensor]:
+        """Logits of each view, the label's moved by the margin where there is one."""
+        if self.margin is None:
+            return self.classifier(features).chunk(len(targets))
+        scale = self.classifier.scale
+        return [
+            self.margin(cosine, target, scale) if target.dim() == 1 else scale * cosine
+            for cosine, target in zip(self.classifier.cosine(features).chunk(len(targets)), targets)
+        ]
 
     def joint_loss(self, logits, targets) -> torch.Tensor:
         """Mean over the views of the joint criterion; the plain view re-samples its negatives."""
@@ -221,7 +279,7 @@ def _require_mask(criterion: nn.Module, slot: str) -> None:
 
 
 def _build_criterion(spec, names: dict, class_counts, slot: str) -> nn.Module:
-    """Build a slot's criterion; one that takes ``class_counts`` gets the head's by default."""
+    """Build a slot's criterion from its name or config."""
     if isinstance(spec, nn.Module):
         return spec
     if isinstance(spec, str):
@@ -230,8 +288,4 @@ def _build_criterion(spec, names: dict, class_counts, slot: str) -> nn.Module:
         spec = dict(type=names[spec])
     if not isinstance(spec, dict) or 'type' not in spec:
         raise TypeError(f'{slot} must be a name of {sorted(names)} or a config with a type: {spec}')
-    kind = MODELS.get(spec['type']) if isinstance(spec['type'], str) else spec['type']
-    defaults = {}
-    if kind is not None and 'class_counts' in inspect.signature(kind.__init__).parameters:
-        defaults['class_counts'] = class_counts
-    return MODELS.build(spec, default_args=defaults)
+    return build_part(spec, class_counts)

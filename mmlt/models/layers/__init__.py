@@ -1,3 +1,7 @@
+from mmlt.models.layers.constant_margin import ConstantMargin
+from mmlt.models.layers.cosine_linear import CosineLinear
+from mmlt.models.layers.dbm_margin import DBMMargin
+from mmlt.models.layers.ldam_margin import LDAMMargin
 from mmlt.models.layers.normed_linear import NormedLinear
 
-__all__ = ['NormedLinear']
+__all__ = ['ConstantMargin', 'CosineLinear', 'DBMMargin', 'LDAMMargin', 'NormedLinear']

@@ -1,0 +1,9 @@
+# LDAM-DRW (Cao et al. 2019) on CIFAR-10-LT, imbalance 100, ResNet-32.
+#
+#   python tools/train.py configs/baselines/ldam-drw_resnet32_cifar10-lt-if100.py
+#
+# DBM paper, table 2: 82.60 (best epoch on test). Not run.
+_base_ = './ldam_resnet32_cifar10-lt-if100.py'
+
+# Class weights in the last 40 epochs.
+custom_hooks = [dict(type='DeferredReweightingHook', begin_epoch=160)]

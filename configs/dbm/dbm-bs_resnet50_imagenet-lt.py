@@ -1,0 +1,36 @@
+# DBM-BS on ImageNet-LT with ResNet-50.
+#
+#   tools/dist_train.sh configs/dbm/dbm-bs_resnet50_imagenet-lt.py 4 --auto-scale-lr
+#
+# The paper has DBM-BCL and DBM-GML here; its schedule, augmentation, s and K. Not run.
+_base_ = [
+    '../_base_/models/resnet50.py',
+    '../_base_/datasets/imagenet-lt.py',
+    '../_base_/schedules/dbm_imagenet_90e.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(
+    head=dict(
+        type='DBMHead',
+        num_classes=1000,
+        in_channels=2048,
+        class_counts='imagenet-lt',
+        joint=dict(type='BalancedSoftmaxLoss'),
+        scale=30.0,
+    )
+)
+
+train_pipeline = [
+    *_base_.train_pipeline[:-1],
+    dict(
+        type='RandAugment',
+        policies='timm_increasing',
+        num_policies=2,
+        total_level=10,
+        magnitude_level=10,
+    ),
+    dict(type='PackInputs'),
+]
+# On 4 GPUs: 256 images a step.
+train_dataloader = dict(batch_size=64, dataset=dict(pipeline=train_pipeline))

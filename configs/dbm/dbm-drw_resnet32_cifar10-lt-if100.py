@@ -1,0 +1,9 @@
+# DBM-DRW: DBM-CE, then DBM-CB on CIFAR-10-LT, imbalance 100, ResNet-32.
+#
+#   python tools/train.py configs/dbm/dbm-drw_resnet32_cifar10-lt-if100.py
+#
+# DBM paper, table 2: 82.82 (best epoch on test). Not run.
+_base_ = './dbm-ce_resnet32_cifar10-lt-if100.py'
+
+# Class weights in the last 40 epochs.
+custom_hooks = [dict(type='DeferredReweightingHook', begin_epoch=160)]

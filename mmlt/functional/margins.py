@@ -1,0 +1,295 @@
+r"""Margins: make the target's logit harder to win than it has to be in the test.
+
+A cosine classifier sees the angles theta_k between a sample and the class vectors. A margin m
+changes the target's logit alone; the losses of :mod:`mmlt.functional.pairs` do the rest::
+
+    subtracted from the cosine:  s (cos theta_y - m)     CosFace (constant m), LDAM (m by class)
+    added to the angle:          s cos(theta_y + m)      ArcFace (constant m), DBM (m by class and
+                                                         by sample)
+
+All angular margins go through :func:`cos_plus_margin`, which needs no ``acos``.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from mmlt.functional.class_stats import Counts, _as_counts
+from mmlt.functional.numerics import upcast
+
+_REFERENCES = ('min', 'last')
+_INSTANCE_MARGINS = ('hard', 'all', 'none')
+
+
+def dbm_class_margin(
+    class_counts: Counts, max_margin: float = 0.1, tau: float = 1.0, reference: str = 'min'
+) -> Tensor:
+    r"""The class-wise margin of DBM: an angle that grows as a class gets rarer.
+
+    .. math:: m_k = K \left(\frac{n_k}{n_{ref}}\right)^{-\tau}
+
+    Args:
+        class_counts: Training images of each class, >= 1, in any order.
+        max_margin: K, the margin of a class as large as the reference, in radians, in [0, pi].
+        tau: How much the margins differ, >= 0; 0 gives all classes the same.
+        reference: The class that n_ref is the size of: ``'min'`` is the smallest, so that
+            ``max_margin`` is the largest margin; ``'last'`` is the one with the highest index.
+
+    Shape:
+        class_counts (K,); returns (K,), in radians.
+
+    Raises:
+        ValueError: An argument outside its range, or a class without images.
+
+    Source:
+        DBM, eq. 6: ``'min'``. The released code divides by the last class, which is the same
+        where classes are sorted by size (CIFAR-LT). On ImageNet-LT its largest margin is
+        4.2 ``max_margin``, on iNaturalist 2018 13.5 ``max_margin``: ``'last'``.
+
+    Example:
+        >>> dbm_class_margin([20, 5, 10])
+        tensor([0.0250, 0.1000, 0.0500])
+        >>> dbm_class_margin([20, 5, 10], reference='last')
+        tensor([0.0500, 0.2000, 0.1000])
+    """
+    _check_margin('max_margin', max_margin, math.pi)
+    if not 0 <= tau < math.inf:
+        raise ValueError(f'tau must be >= 0, got {tau}')
+    if reference not in _REFERENCES:
+        raise ValueError(f'reference must be one of {_REFERENCES}, got {reference!r}')
+    counts = _as_counts(class_counts, minimum=1)
+    base = counts.min() if reference == 'min' else counts[-1]
+    return (max_margin * (counts / base) ** -tau).to(torch.get_default_dtype())
+
+
+def ldam_class_margin(class_counts: Counts, max_margin: float = 0.5) -> Tensor:
+    r"""The class-wise margin of LDAM: part of a cosine that grows as a class gets rarer.
+
+    .. math:: m_k = C \, n_k^{-1/4}, \quad C \text{ such that } \max_k m_k = m_{max}
+
+    Args:
+        class_counts: Training images of each class, >= 1, in any order.
+        max_margin: Margin of the smallest class, in units of the cosine, in [0, 2].
+
+    Shape:
+        class_counts (K,); returns (K,).
+
+    Raises:
+        ValueError: ``max_margin`` outside its range, or a class without images.
+
+    Source:
+        DBM, table 1; Cao et al. (2019, LDAM), scaled as in its released code, whose default 0.5
+        is kept.
+
+    Example:
+        >>> ldam_class_margin([1600, 1, 16])
+        tensor([0.0791, 0.5000, 0.2500])
+    """
+    _check_margin('max_margin', max_margin, 2.0)
+    counts = _as_counts(class_counts, minimum=1)
+    return (max_margin * (counts / counts.min()) ** -0.25).to(torch.get_default_dtype())
+
+
+def cos_plus_margin(cosine: Tensor, margin: Tensor | float) -> Tensor:
+    r"""``cos(theta + m)`` from ``cos(theta)``, safe at every cosine and never rising past pi.
+
+    .. math::
+        f(c, m) = \begin{cases}
+            c \cos m - \sqrt{1 - c^2} \, \sin m & \theta + m < \pi \\
+            c - (1 - \cos m) & \theta + m \ge \pi
+        \end{cases}, \quad c = \cos\theta
+
+    Past pi the cosine would rise again and reward a worse angle. Both pieces are -1 where they
+    meet; from there the margin is a subtracted one of the size 1 - cos m, so f falls on, down to
+    cos m - 2, with the slope 1 that the cosine has without a margin. A plain cap at -1 would have
+    slope 0 there: for DBM's default 0.1 that concerns angles above 168 degrees only, but with
+    ``reference='last'`` on iNaturalist a hard sample of a class of two images is past pi
+    at 75 degrees already, before training has begun, and would never be pulled to its class.
+
+    The value is exact to rounding. The slope ``df/dc = sin(theta + m) / sin(theta)`` is truly
+    unbounded at c = 1 and only there. It is true up to the last number below 1 that the dtype of
+    ``cosine`` can hold; at 1 itself it is ``cos m + 2 sin m / sqrt(u)`` with u half the dtype's
+    eps (8192 sin m in float32, 90 in float16). Cosines outside [-1, 1] count as +-1 and get no
+    gradient.
+
+    Args:
+        cosine: cos(theta), in [-1, 1] but for rounding. Half and bfloat16 are computed in float32.
+        margin: m in radians, >= 0; above pi it counts as pi. May depend on ``cosine``; its
+            gradient is taken too.
+
+    Shape:
+        cosine (...); margin a number or broadcastable to it; returns (...).
+
+    Raises:
+        TypeError: ``cosine`` not floating.
+
+    Source:
+        ArcFace (Deng et al., 2019) and DBM, eq. 9. Their released codes take acos without a clamp,
+        whose gradient is infinite at +-1 and NaN beyond. DBM's has no guard at pi; ArcFace's goes
+        on as ``c - m sin m``, which jumps where it takes over, and this does not.
+
+    Example:
+        >>> cos_plus_margin(torch.tensor([1.0, 0.5, -1.0]), math.pi / 6)
+        tensor([ 0.8660,  0.0000, -1.1340])
+    """
+    if not cosine.is_floating_point():
+        raise TypeError(f'cosine must be floating, got {cosine.dtype}')
+    tiny = torch.finfo(cosine.dtype).eps / 2
+    c = upcast(cosine).clamp(-1, 1)
+    m = torch.as_tensor(margin, dtype=c.dtype, device=c.device).clamp(max=math.pi)
+    cos_m = m.cos()
+    # Below 1, the largest number is 1 - tiny, with 1 - c^2 just under 2 tiny: no number of the
+    # dtype but +-1 takes the straight piece, which is there for its bounded slope.
+    square = (1 - c) * (1 + c)
+    root = square.clamp(min=tiny).sqrt()
+    sin_theta = torch.where(square > tiny, root, square / math.sqrt(tiny))
+    # Not <: where a small margin's cosine rounds to 1, c = -1 is past pi all the same.
+    return torch.where(c <= -cos_m, c - (1 - cos_m), c * cos_m - sin_theta * m.sin())
+
+
+def dbm_logits(
+    cosine: Tensor,
+    target: Tensor,
+    class_margin: Tensor,
+    scale: float = 32.0,
+    instance_margin: str = 'hard',
+    instance_weight: float = 1.0,
+) -> Tensor:
+    r"""Scaled cosines with DBM's margins on the target's angle.
+
+    .. math::
+        z_y = s \cos(\theta_y + m_y + h \, m_I), \quad
+        m_I = \lambda \, m_y \frac{1 - \cos\theta_y}{2}, \quad
+        z_k = s \cos\theta_k \; (k \ne y)
+
+    ``h`` is 1 for the samples that ``instance_margin`` names and 0 for the others. A hard positive
+    is a sample with a class strictly nearer than its own, before any margin. A tie is not hard:
+    no other class is nearer, and a rule that picks one of several nearest classes, as argmin
+    does, would depend on the order of the classes.
+
+    Args:
+        cosine: Cosines of features and class vectors, in [-1, 1] but for rounding. Half and
+            bfloat16 are computed in float32.
+        target: Class labels (int64, in [0, K)). Soft labels have no one target and are refused.
+        class_margin: m, in radians, >= 0, e.g. of :func:`dbm_class_margin`. A constant one with
+            ``instance_margin='none'`` is ArcFace.
+        scale: s, > 0.
+        instance_margin: ``'hard'``, ``'all'`` or ``'none'``.
+        instance_weight: lambda, >= 0; 1 in the paper.
+
+    Shape:
+        cosine (N, K); target (N,); class_margin (K,); returns logits (N, K). Where the margins
+        pass pi, see :func:`cos_plus_margin`.
+
+    Raises:
+        ValueError: A shape that does not fit, or an option outside its range.
+        TypeError: A dtype that does not fit.
+
+    Source:
+        DBM, eqs. 7-9; ``'all'`` and ``'none'`` as in its ablation. As in the released code, the
+        gradient also flows through the cosine in m_I.
+
+    Example:
+        >>> cosine = torch.tensor([[0.0, 0.6], [0.0, 0.6]])
+        >>> margin = torch.tensor([0.2, 0.1])
+        >>> dbm_logits(cosine, torch.tensor([0, 1]), margin, scale=1.0)  # 0 is hard, 1 is not
+        tensor([[-0.2955,  0.6000],
+                [ 0.0000,  0.5171]])
+        >>> arcface = torch.full((2,), 0.5)
+        >>> dbm_logits(cosine, torch.tensor([0, 1]), arcface, scale=1.0, instance_margin='none')
+        tensor([[-0.4794,  0.6000],
+                [ 0.0000,  0.1430]])
+    """
+    _check_logits(cosine, target, class_margin, scale)
+    check_instance_margin(instance_margin, instance_weight)
+    index = target.unsqueeze(1)
+    positive = cosine.gather(1, index)
+    logits = upcast(cosine)
+    margin = class_margin.to(logits.dtype)[index]
+    if instance_margin != 'none':
+        difficulty = (1 - upcast(positive).clamp(-1, 1)) / 2
+        extra = instance_weight * margin * difficulty
+        if instance_margin == 'hard':
+            extra = extra * (positive < cosine.detach().amax(dim=1, keepdim=True))
+        margin = margin + extra
+    return scale * logits.scatter(1, index, cos_plus_margin(positive, margin))
+
+
+def ldam_logits(
+    cosine: Tensor, target: Tensor, class_margin: Tensor, scale: float = 30.0
+) -> Tensor:
+    r"""Scaled cosines with a margin subtracted from the target's.
+
+    .. math:: z_y = s (\cos\theta_y - m_y), \quad z_k = s \cos\theta_k \; (k \ne y)
+
+    Args:
+        cosine: Cosines of features and class vectors. Half and bfloat16 are computed in float32.
+        target: Class labels (int64, in [0, K)). Soft labels have no one target and are refused.
+        class_margin: m, in units of the cosine, >= 0, e.g. of :func:`ldam_class_margin`. A
+            constant one is CosFace.
+        scale: s, > 0.
+
+    Shape:
+        cosine (N, K); target (N,); class_margin (K,); returns logits (N, K).
+
+    Raises:
+        ValueError: A shape that does not fit, or ``scale`` not positive.
+        TypeError: A dtype that does not fit.
+
+    Source:
+        DBM, table 1; Cao et al. (2019, LDAM), whose default scale is kept; CosFace (Wang et al.,
+        2018).
+
+    Example:
+        >>> cosine = torch.tensor([[0.5, 0.6], [0.5, 0.6]])
+        >>> ldam_logits(cosine, torch.tensor([0, 1]), torch.tensor([0.2, 0.1]), scale=10.0)
+        tensor([[3., 6.],
+                [5., 5.]])
+        >>> cosface = torch.full((2,), 0.4)
+        >>> ldam_logits(cosine, torch.tensor([0, 1]), cosface, scale=10.0)
+        tensor([[1.0000, 6.0000],
+                [5.0000, 2.0000]])
+    """
+    _check_logits(cosine, target, class_margin, scale)
+    index = target.unsqueeze(1)
+    logits = upcast(cosine)
+    positive = logits.gather(1, index) - class_margin.to(logits.dtype)[index]
+    return scale * logits.scatter(1, index, positive)
+
+
+def check_instance_margin(instance_margin: str, instance_weight: float) -> None:
+    """Refuse an instance-wise margin that :func:`dbm_logits` does not know."""
+    if instance_margin not in _INSTANCE_MARGINS:
+        raise ValueError(
+            f'instance_margin must be one of {_INSTANCE_MARGINS}, got {instance_margin!r}'
+        )
+    if not 0 <= instance_weight < math.inf:
+        raise ValueError(f'instance_weight must be >= 0, got {instance_weight}')
+
+
+def _check_margin(name: str, value: float, limit: float) -> None:
+    if not 0 <= value <= limit:
+        raise ValueError(f'{name} must be in [0, {limit:.4g}], got {value}')
+
+
+def _check_logits(cosine: Tensor, target: Tensor, class_margin: Tensor, scale: float) -> None:
+    """Shapes and dtypes only: looking at values would wait for the GPU."""
+    if cosine.ndim != 2:
+        raise ValueError(f'cosine must have shape (N, K), got {tuple(cosine.shape)}')
+    if not cosine.is_floating_point():
+        raise TypeError(f'cosine must be floating, got {cosine.dtype}')
+    n, k = cosine.shape
+    if target.shape != (n,):
+        raise ValueError(
+            f'target must be class labels of shape {(n,)}, got {tuple(target.shape)}; a margin '
+            'belongs to one class, so soft labels (mixup, cutmix, label smoothing) do not fit'
+        )
+    if target.dtype != torch.int64:
+        raise TypeError(f'target must be int64 class labels, got {target.dtype}')
+    if class_margin.shape != (k,):
+        raise ValueError(f'class_margin must have shape {(k,)}, got {tuple(class_margin.shape)}')
+    if not class_margin.is_floating_point():
+        raise TypeError(f'class_margin must be floating, got {class_margin.dtype}')
+    if not 0 < scale < math.inf:
+        raise ValueError(f'scale must be positive, got {scale}')
