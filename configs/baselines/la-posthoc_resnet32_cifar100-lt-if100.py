@@ -1,4 +1,4 @@
-# Cross-entropy, logits adjusted in the test alone (Menon et al. 2021, eq. 9) on CIFAR-100-LT, imbalance 100, ResNet-32.
+# Post-hoc logit adjustment (Menon et al. 2021, eq. 9) on CIFAR-100-LT, imbalance 100, ResNet-32.
 #
 #   python tools/test.py configs/baselines/la-posthoc_resnet32_cifar100-lt-if100.py CHECKPOINT
 #

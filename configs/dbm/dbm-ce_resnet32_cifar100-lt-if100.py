@@ -11,9 +11,7 @@ _base_ = [
 ]
 class_counts = 'cifar100-lt-if100'
 
-model = dict(
-    head=dict(type='DBMHead', num_classes=100, in_channels=64, class_counts=class_counts)
-)
+model = dict(head=dict(type='DBMHead', num_classes=100, in_channels=64, class_counts=class_counts))
 train_dataloader = dict(dataset=dict(class_counts=class_counts))
 val_evaluator = dict(class_counts=class_counts)
 test_evaluator = val_evaluator

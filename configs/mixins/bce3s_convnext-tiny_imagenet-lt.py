@@ -7,19 +7,19 @@ _base_ = 'mmpretrain::convnext/convnext-tiny_32xb128_in1k.py'
 custom_imports = dict(imports=['mmlt'], allow_failed_imports=False)
 
 # The head, in one line.
-model = dict(head=dict(_delete_=True, type='BCE3SHead', num_classes=1000, in_channels=768, class_counts='imagenet-lt'))
+model = dict(head=dict(_delete_=True, type='BCE3SHead', num_classes=1000, in_channels=768, class_counts='imagenet-lt'))  # fmt: skip
 # Plain, mixup and cutmix views in place of the base's random choice of one of them.
 data_preprocessor = dict(type='MultiViewDataPreprocessor')
 model.update(train_cfg=None)
 
-data = dict(_delete_=True, type='ImageNetLT', data_root='data/imagenet')
 lists = 'data/ImageNet_LT/ImageNet_LT_'
-train = dict(data, ann_file=lists + 'train.txt', pipeline=_base_.train_pipeline)
-val = dict(data, ann_file=lists + 'val.txt', pipeline=_base_.test_pipeline)
-test = dict(data, ann_file=lists + 'test.txt', pipeline=_base_.test_pipeline)
-train_dataloader = dict(dataset=train)
-val_dataloader = dict(dataset=val)
-test_dataloader = dict(dataset=test)
+images = dict(type='ImageNetLT', data_root='data/imagenet')
+train_set = dict(images, ann_file=lists + 'train.txt', pipeline=_base_.train_pipeline)
+val_set = dict(images, ann_file=lists + 'val.txt', pipeline=_base_.test_pipeline)
+test_set = dict(images, ann_file=lists + 'test.txt', pipeline=_base_.test_pipeline)
+train_dataloader = dict(dataset=dict(_delete_=True, **train_set))
+val_dataloader = dict(dataset=dict(_delete_=True, **val_set))
+test_dataloader = dict(dataset=dict(_delete_=True, **test_set))
 val_evaluator = dict(_delete_=True, type='ShotAccuracy', class_counts='imagenet-lt')
 test_evaluator = val_evaluator
 custom_hooks = [

@@ -110,8 +110,8 @@ def cos_plus_margin(cosine: Tensor, margin: Tensor | float) -> Tensor:
     The value is exact to rounding. The slope ``df/dc = sin(theta + m) / sin(theta)`` is truly
     unbounded at c = 1 and only there. It is true up to the last number below 1 that the dtype of
     ``cosine`` can hold; at 1 itself it is ``cos m + 2 sin m / sqrt(u)`` with u half the dtype's
-    eps (8192 sin m in float32, 90 in float16). Cosines outside [-1, 1] count as +-1 and get no
-    gradient.
+    eps (8192 sin m in float32, 90 in float16). Cosines outside [-1, 1] have passed +-1 by rounding
+    and are taken for +-1, in value and slope.
 
     Args:
         cosine: cos(theta), in [-1, 1] but for rounding. Half and bfloat16 are computed in float32.
@@ -125,9 +125,9 @@ def cos_plus_margin(cosine: Tensor, margin: Tensor | float) -> Tensor:
         TypeError: ``cosine`` not floating.
 
     Source:
-        ArcFace (Deng et al., 2019) and DBM, eq. 9. Their released codes take acos without a clamp,
-        whose gradient is infinite at +-1 and NaN beyond. DBM's has no guard at pi; ArcFace's goes
-        on as ``c - m sin m``, which jumps where it takes over, and this does not.
+        ArcFace (Deng et al., 2019) and DBM, eq. 9. DBM's released code, like mmpretrain's ArcFace
+        head, takes acos without a clamp, whose gradient is infinite at +-1 and NaN beyond. It has
+        no guard at pi; ArcFace's goes on as ``c - m sin m``, which jumps where it takes over.
 
     Example:
         >>> cos_plus_margin(torch.tensor([1.0, 0.5, -1.0]), math.pi / 6)
@@ -135,17 +135,9 @@ def cos_plus_margin(cosine: Tensor, margin: Tensor | float) -> Tensor:
     """
     if not cosine.is_floating_point():
         raise TypeError(f'cosine must be floating, got {cosine.dtype}')
-    tiny = torch.finfo(cosine.dtype).eps / 2
-    c = upcast(cosine).clamp(-1, 1)
-    m = torch.as_tensor(margin, dtype=c.dtype, device=c.device).clamp(max=math.pi)
-    cos_m = m.cos()
-    # Below 1, the largest number is 1 - tiny, with 1 - c^2 just under 2 tiny: no number of the
-    # dtype but +-1 takes the straight piece, which is there for its bounded slope.
-    square = (1 - c) * (1 + c)
-    root = square.clamp(min=tiny).sqrt()
-    sin_theta = torch.where(square > tiny, root, square / math.sqrt(tiny))
-    # Not <: where a small margin's cosine rounds to 1, c = -1 is past pi all the same.
-    return torch.where(c <= -cos_m, c - (1 - cos_m), c * cos_m - sin_theta * m.sin())
+    c = _within(cosine)
+    m = torch.as_tensor(margin, dtype=c.dtype, device=c.device)
+    return _rotate(c, m, torch.finfo(cosine.dtype).eps / 2)
 
 
 def dbm_logits(
@@ -207,13 +199,14 @@ def dbm_logits(
     positive = cosine.gather(1, index)
     logits = upcast(cosine)
     margin = class_margin.to(logits.dtype)[index]
+    c = _within(positive)
     if instance_margin != 'none':
-        difficulty = (1 - upcast(positive).clamp(-1, 1)) / 2
-        extra = instance_weight * margin * difficulty
+        difficulty = (instance_weight / 2) * (1 - c)
         if instance_margin == 'hard':
-            extra = extra * (positive < cosine.detach().amax(dim=1, keepdim=True))
-        margin = margin + extra
-    return scale * logits.scatter(1, index, cos_plus_margin(positive, margin))
+            difficulty = difficulty * (positive < cosine.detach().amax(dim=1, keepdim=True))
+        margin = margin + margin * difficulty
+    positive = _rotate(c, margin, torch.finfo(cosine.dtype).eps / 2)
+    return scale * logits.scatter(1, index, positive)
 
 
 def ldam_logits(
@@ -266,6 +259,27 @@ def check_instance_margin(instance_margin: str, instance_weight: float) -> None:
         )
     if not 0 <= instance_weight < math.inf:
         raise ValueError(f'instance_weight must be >= 0, got {instance_weight}')
+
+
+def _within(cosine: Tensor) -> Tensor:
+    """Cosines in [-1, 1], float32 or better."""
+    cosine = upcast(cosine)
+    # Takes off what is too much. Exact near +-1; and the gradient of a plain clamp at its limits,
+    # where a cosine often is, is 0 or 1 by the version of torch.
+    return cosine - (cosine - cosine.clamp(-1, 1)).detach()
+
+
+def _rotate(c: Tensor, m: Tensor, tiny: float) -> Tensor:
+    """The two pieces of :func:`cos_plus_margin`; a few kernels, since N numbers are few."""
+    m = m.clamp(max=math.pi)
+    # Below 1, the largest number of the dtype is 1 - tiny, with 1 - c^2 just under 2 tiny: only
+    # +-1 feels the clamp, which is there to bound the slope of the square root.
+    square = (1 - c) * (1 + c)
+    sin_theta = square * square.clamp(min=tiny).rsqrt()
+    cos_m = m.cos()
+    # <= 0 past pi. Not < 0: where a small margin's cosine rounds to 1, c = -1 is past pi as well.
+    height = c + cos_m
+    return torch.where(height <= 0, height - 1, c * cos_m - sin_theta * m.sin())
 
 
 def _check_margin(name: str, value: float, limit: float) -> None:

@@ -15,7 +15,7 @@ model = dict(
         img_size=224,
         patch_size=16,
         pre_norm=True,
-        layer_cfgs=dict(act_cfg=dict(type='QuickGELU')),
+        layer_cfgs=dict(act_cfg=dict(type='mmpretrain.QuickGELU')),
         init_cfg=dict(
             type='Pretrained',
             checkpoint='{{$MMLT_VIT:checkpoints/clip-vit-base-p16.pth}}',

@@ -24,7 +24,8 @@ class DeferredReweightingHook(Hook):
         beta (float): In [0, 1), of :class:`ClassBalancedLoss`. Defaults to 0.9999.
         normalize (bool): Scale the weights to mean 1 over the classes. Defaults to True.
         average (str): 'weights' divides the sum of the weighted losses of a batch by the sum of
-            its weights, 'samples' by its size. Defaults to 'weights'.
+            its weights, 'samples' by its size. With several processes the batch is that of a
+            process, so that only 'samples' gives the loss of one process. Defaults to 'weights'.
 
     Source:
         LDAM (Cao et al. 2019), deferred re-weighting: beta 0.9999 from epoch 160 of 200 on. The
@@ -62,10 +63,10 @@ class DeferredReweightingHook(Hook):
                 f'the joint criterion of {name} is a ClassBalancedLoss from the start: '
                 'DeferredReweightingHook would weigh it twice'
             )
-        if 'weight' not in inspect.signature(criterion.forward).parameters:
+        if not {'weight', 'negative_mask'} <= set(inspect.signature(criterion.forward).parameters):
             raise TypeError(
-                'DeferredReweightingHook needs a criterion whose forward takes weight, '
-                f'{type(criterion).__name__} does not'
+                'DeferredReweightingHook needs a criterion whose forward takes weight and '
+                f'negative_mask, {type(criterion).__name__} does not'
             )
         if criterion.state_dict():
             # Its names would change with the wrapping, and a resumed run would not find them.

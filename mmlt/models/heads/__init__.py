@@ -1,4 +1,5 @@
 from mmlt.models.heads.bce3s_head import BCE3SHead
+from mmlt.models.heads.dbm_head import DBMHead
 from mmlt.models.heads.tripartite_head import TripartiteHead
 
-__all__ = ['BCE3SHead', 'TripartiteHead']
+__all__ = ['BCE3SHead', 'DBMHead', 'TripartiteHead']

@@ -60,7 +60,7 @@ class CosineLinear(nn.Module):
             self.weight.copy_(unit_rows(self.weight.uniform_(-1, 1)))
 
     def cosine(self, features: torch.Tensor) -> torch.Tensor:
-        """Compute the cosines (N, K) of features (N, D) and class vectors; may pass 1 by rounding."""
+        """Compute the cosines (N, K) of features (N, D); they may pass +-1 by rounding."""
         with torch.autocast(features.device.type, enabled=False):
             return F.linear(unit_rows(upcast(features)), unit_rows(upcast(self.weight)))
 

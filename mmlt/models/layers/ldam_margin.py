@@ -10,7 +10,9 @@ from mmlt.functional import ldam_class_margin, ldam_logits
 
 @MODELS.register_module()
 class LDAMMargin(nn.Module):
-    r"""Margin on the target's cosine: :math:`z_y = s (\cos\theta_y - m_y)`, :math:`m_y \propto n_y^{-1/4}`.
+    r"""Margin on the target's cosine: :math:`z_y = s (\cos\theta_y - m_y)`.
+
+    .. math:: m_y = m_{max} (n_y / n_{min})^{-1/4}
 
     Args:
         class_counts: What :func:`mmlt.load_class_counts` takes, in any order.

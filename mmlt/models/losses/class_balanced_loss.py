@@ -76,12 +76,18 @@ class ClassBalancedLoss(nn.Module):
             )
         if target.dim() == 1:
             sample_weight = self.class_weight[target]
+        elif target.shape != similarity.shape:
+            raise ValueError(
+                f'target must have shape {tuple(similarity.shape)} for soft labels, '
+                f'got {tuple(target.shape)}'
+            )
         else:
             sample_weight = (target.to(self.class_weight) * self.class_weight).sum(dim=1)
         if weight is not None:
             sample_weight = sample_weight * weight
         if self.average == 'weights':
-            # Weights of mean 1: the criterion's own mean over N is then the weighted one.
+            # Weights of mean 1: the criterion's own mean over N is then the weighted one. Clamped,
+            # so that a batch without weight has loss 0, not NaN.
             total = sample_weight.sum().clamp(min=torch.finfo(sample_weight.dtype).tiny)
-            sample_weight = sample_weight * (len(sample_weight) / total)
+            sample_weight = sample_weight * len(sample_weight) / total
         return self.criterion(similarity, target, weight=sample_weight, negative_mask=negative_mask)
