@@ -252,7 +252,11 @@ def ldam_logits(
 
 
 def check_instance_margin(instance_margin: str, instance_weight: float) -> None:
-    """Refuse an instance-wise margin that :func:`dbm_logits` does not know."""
+    """Refuse an instance-wise margin that :func:`dbm_logits` does not know; no shapes, no tensors.
+
+    Raises:
+        ValueError: An unknown name, or a negative or infinite weight.
+    """
     if instance_margin not in _INSTANCE_MARGINS:
         raise ValueError(
             f'instance_margin must be one of {_INSTANCE_MARGINS}, got {instance_margin!r}'

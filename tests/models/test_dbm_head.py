@@ -161,7 +161,9 @@ def test_autocast_is_finite(dtype, batch):
 
 
 def linear_head(**options):
-    return build('TripartiteHead', joint='softmax', classifier=dict(type='torch.nn.Linear'), **options)
+    return build(
+        'TripartiteHead', joint='softmax', classifier=dict(type='torch.nn.Linear'), **options
+    )
 
 
 def test_logit_adjustment_subtracts_the_prior(batch):

@@ -13,7 +13,7 @@ load_image = [dict(type='LoadImageFromFile')] if is_folder else []
 class_counts = 'cifar10-lt-if100'
 data_preprocessor = dict(
     num_classes=10,
-    mean=[125.307, 122.961, 113.8575],  # the released code uses these for both CIFARs
+    mean=[125.307, 122.961, 113.8575],
     std=[51.5865, 50.847, 51.255],
     to_rgb=is_folder,  # the pickles are RGB already
 )

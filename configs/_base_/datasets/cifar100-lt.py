@@ -1,55 +1,17 @@
-# CIFAR-100-LT: class_counts[k] images of class k; the leaf config names the imbalance factor.
-#
-# The switch between the two layouts of the data, both under data/cifar100:
-#   MMLT_CIFAR=pickle (default): the official files in data/cifar100/cifar-100-python;
-#   MMLT_CIFAR=folder: {train,test}/<class>/*.jpg, as tools/dataset_converters writes them.
-cifar = '{{$MMLT_CIFAR:pickle}}'
-is_folder = dict(pickle=False, folder=True)[cifar]
-dataset_type = 'CustomDataset' if is_folder else 'CIFAR100'
-train_split = dict(data_prefix='train') if is_folder else dict(split='train', download=False)
-test_split = dict(data_prefix='test') if is_folder else dict(split='test', download=False)
-load_image = [dict(type='LoadImageFromFile')] if is_folder else []
-
+# CIFAR-100-LT: as CIFAR-10-LT, with the images under data/cifar100 (cifar-100-python, or folders with
+# MMLT_CIFAR=folder). The released code normalises both CIFARs with the same numbers.
+_base_ = './cifar10-lt.py'
 class_counts = 'cifar100-lt-if100'
-data_preprocessor = dict(
-    num_classes=100,
-    mean=[125.307, 122.961, 113.8575],  # the released code uses these for both CIFARs
-    std=[51.5865, 50.847, 51.255],
-    to_rgb=is_folder,  # the pickles are RGB already
-)
+dataset_type = 'CustomDataset' if _base_.is_folder else 'CIFAR100'
 
-train_pipeline = [
-    *load_image,
-    dict(type='RandomCrop', crop_size=32, padding=4),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    dict(type='CifarAutoAugment', is_bgr=is_folder),
-    dict(type='Cutout', shape=16, pad_val=0, prob=1.0),
-    dict(type='PackInputs'),
-]
-test_pipeline = [*load_image, dict(type='PackInputs')]
-
+data_preprocessor = dict(num_classes=100)
 train_dataloader = dict(
-    batch_size=64,
-    num_workers=2,
     dataset=dict(
-        type='LongTailedDataset',
         class_counts=class_counts,
-        split='ldam',
-        dataset=dict(
-            type=dataset_type, data_root='data/cifar100', pipeline=train_pipeline, **train_split
-        ),
-    ),
-    sampler=dict(type='DefaultSampler', shuffle=True),
+        dataset=dict(type=dataset_type, data_root='data/cifar100'),
+    )
 )
-val_dataloader = dict(
-    batch_size=200,
-    num_workers=2,
-    dataset=dict(
-        type=dataset_type, data_root='data/cifar100', pipeline=test_pipeline, **test_split
-    ),
-    sampler=dict(type='DefaultSampler', shuffle=False),
-)
+val_dataloader = dict(dataset=dict(type=dataset_type, data_root='data/cifar100'))
 test_dataloader = val_dataloader
-
-val_evaluator = dict(type='ShotAccuracy', class_counts=class_counts)
+val_evaluator = dict(class_counts=class_counts)
 test_evaluator = val_evaluator
