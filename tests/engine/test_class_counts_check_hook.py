@@ -1,6 +1,7 @@
 """The class counts of head and metric against the labels of the training set."""
 
 import pytest
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmpretrain.datasets import build_dataset
 
@@ -80,6 +81,8 @@ def test_metric_with_too_few_classes_is_named(tmp_path):
     ],
 )
 def test_labels_are_counted_through_wrappers(wrapper):
+    # mmengine's wrappers build what they wrap in the default scope, which a Runner would set.
+    DefaultScope.get_instance('wrappers', scope_name='mmpretrain')
     inner = dict(type='DigitsLT', split='test', pipeline=[])
     labels = training_labels(build_dataset(wrapper(inner)))
     assert sorted(set(labels.tolist())) == list(range(10))
