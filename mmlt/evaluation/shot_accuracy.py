@@ -59,14 +59,18 @@ class ShotAccuracy(BaseMetric):
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
         """Keep prediction and label, one item a sample: so padded ones can be cut off later."""
-        for sample in data_samples:
-            pair = (int(sample['pred_label'][0]), int(sample['gt_label'][0]))
-            if not 0 <= pair[1] < len(self.class_counts):
+        # One transfer from the device for a batch, not two for a sample.
+        predictions, labels = (
+            torch.stack([torch.as_tensor(sample[name])[0] for sample in data_samples]).tolist()
+            for name in ('pred_label', 'gt_label')
+        )
+        for prediction, label in zip(predictions, labels):
+            if not 0 <= label < len(self.class_counts):
                 raise ValueError(
-                    f'label {pair[1]} of the evaluated set is not one of the '
+                    f'label {label} of the evaluated set is not one of the '
                     f'{len(self.class_counts)} classes of class_counts'
                 )
-            self.results.append(pair)
+            self.results.append((prediction, label))
 
     def compute_metrics(self, results: list) -> dict:
         """Compute the accuracies, in percent, of all (prediction, label) pairs."""
