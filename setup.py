@@ -40,8 +40,8 @@ setup(
         'numpy',
         'scikit-learn',
         'setuptools<82',  # mmengine imports pkg_resources and distutils while it runs
-        'torch>=2.4',
-        'torchvision',
+        'torch>=2.6',  # before, torch.load runs whatever a checkpoint says
+        'torchvision>=0.21',
     ],
     extras_require={
         # One of the two, never both: they install the same files.

@@ -17,7 +17,6 @@ import pickle
 import re
 import sys
 import types
-import warnings
 
 # Tested ranges, first included and last excluded; setup.py states the same ones.
 SUPPORTED = {
@@ -63,8 +62,7 @@ def load_runner_checkpoints():
 
     Fault: torch >= 2.6 loads weights only by default and mmengine 0.10 pickles its log history:
     ``UnpicklingError: Weights only load failed ... Unsupported global: mmengine...HistoryBuffer``
-    on resume, load_from, test, the inferencers and publish_model. Torch before 2.6 reads
-    everything by default and is left as it is.
+    on resume, load_from, test, the inferencers and publish_model.
     """
     import numpy as np
     import torch
@@ -186,18 +184,16 @@ def _release(version):
 
 
 def _loads(value):
-    """Whether ``torch.load`` reads back what ``torch.save`` wrote, with both left at defaults."""
+    """Whether ``torch.load`` of weights only reads back what ``torch.save`` wrote."""
     import torch
 
     file = io.BytesIO()
     torch.save(value, file)
     file.seek(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # torch 2.4 and 2.5 announce the new default here
-        try:
-            torch.load(file)
-        except pickle.UnpicklingError:
-            return False
+    try:
+        torch.load(file, weights_only=True)
+    except pickle.UnpicklingError:
+        return False
     return True
 
 

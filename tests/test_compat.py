@@ -23,7 +23,6 @@ from torch import nn
 from mmlt import compat
 
 REPO = Path(compat.__file__).parents[1]
-OLD_TORCH = tuple(int(number) for number in torch.__version__.split('.')[:2]) < (2, 6)
 
 
 class TinyModel(BaseModel):
@@ -107,7 +106,7 @@ def test_a_checkpoint_of_a_runner_loads_with_weights_only(tmp_path):
     )
     runner.train()
 
-    checkpoint = torch.load(tmp_path / 'epoch_1.pth', weights_only=not OLD_TORCH)
+    checkpoint = torch.load(tmp_path / 'epoch_1.pth', weights_only=True)
     history = checkpoint['message_hub']['log_scalars']['train/loss']
     assert isinstance(history, HistoryBuffer)
     assert history.statistics('mean') == runner.message_hub.get_scalar('train/loss').mean()
@@ -119,7 +118,6 @@ def test_a_checkpoint_of_a_runner_loads_with_weights_only(tmp_path):
     assert len(resumed.message_hub.get_scalar('train/loss').data[0]) == 4
 
 
-@pytest.mark.skipif(OLD_TORCH, reason='torch before 2.6 has no named allow-list to extend')
 @pytest.mark.parametrize('core', ['numpy._core', 'numpy.core'])
 def test_arrays_written_under_either_numpy_load(tmp_path, core):
     path = tmp_path / 'array.pth'
@@ -137,7 +135,6 @@ def test_arrays_written_under_either_numpy_load(tmp_path, core):
     assert loaded['s'] == 1.5
 
 
-@pytest.mark.skipif(OLD_TORCH, reason='torch before 2.6 has no named allow-list to extend')
 @pytest.mark.parametrize(
     'steps',
     [
@@ -158,7 +155,6 @@ def test_a_checkpoint_cannot_look_up_anything_else(tmp_path, steps):
         torch.load(path, weights_only=True)
 
 
-@pytest.mark.skipif(OLD_TORCH, reason='torch before 2.6 has no named allow-list to extend')
 def test_a_checkpoint_cannot_run_a_command(tmp_path):
     """The chain that a raw getattr on the list would open: method -> globals -> os.system."""
     mark = tmp_path / 'was-here'
@@ -178,7 +174,6 @@ def test_a_checkpoint_cannot_run_a_command(tmp_path):
     assert not mark.exists()
 
 
-@pytest.mark.skipif(OLD_TORCH, reason='torch before 2.6 has no named allow-list to extend')
 def test_raw_getattr_is_not_on_the_list():
     allowed = [
         entry[0] if isinstance(entry, tuple) else entry
