@@ -1,0 +1,12 @@
+# Post-hoc logit adjustment on CIFAR-100-LT, imbalance 50, ResNet-32.
+#
+#   python tools/test.py configs/baselines/la-posthoc_resnet32_cifar100-lt-if50.py CHECKPOINT
+#
+# Not run.
+_base_ = './la-posthoc_resnet32_cifar100-lt-if100.py'
+class_counts = 'cifar100-lt-if50'
+
+model = dict(head=dict(class_counts=class_counts))
+train_dataloader = dict(dataset=dict(class_counts=class_counts))
+val_evaluator = dict(class_counts=class_counts)
+test_evaluator = val_evaluator

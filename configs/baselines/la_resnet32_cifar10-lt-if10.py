@@ -1,0 +1,12 @@
+# Logit-adjusted loss on CIFAR-10-LT, imbalance 10, ResNet-32.
+#
+#   python tools/train.py configs/baselines/la_resnet32_cifar10-lt-if10.py
+#
+# Not run.
+_base_ = './la_resnet32_cifar10-lt-if100.py'
+class_counts = 'cifar10-lt-if10'
+
+model = dict(head=dict(class_counts=class_counts))
+train_dataloader = dict(dataset=dict(class_counts=class_counts))
+val_evaluator = dict(class_counts=class_counts)
+test_evaluator = val_evaluator

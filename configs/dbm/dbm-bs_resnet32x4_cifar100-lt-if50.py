@@ -1,0 +1,12 @@
+# DBM-BS on CIFAR-100-LT, imbalance 50, ResNet-32x4. DBM paper: 60.11 (best epoch on test).
+#
+#   python tools/train.py configs/dbm/dbm-bs_resnet32x4_cifar100-lt-if50.py
+#
+# Not run.
+_base_ = './dbm-bs_resnet32x4_cifar100-lt-if100.py'
+class_counts = 'cifar100-lt-if50'
+
+model = dict(head=dict(class_counts=class_counts))
+train_dataloader = dict(dataset=dict(class_counts=class_counts))
+val_evaluator = dict(class_counts=class_counts)
+test_evaluator = val_evaluator

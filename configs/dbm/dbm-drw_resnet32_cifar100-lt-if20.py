@@ -1,0 +1,12 @@
+# DBM-DRW on CIFAR-100-LT, imbalance 20, ResNet-32.
+#
+#   python tools/train.py configs/dbm/dbm-drw_resnet32_cifar100-lt-if20.py
+#
+# Not run.
+_base_ = './dbm-drw_resnet32_cifar100-lt-if100.py'
+class_counts = 'cifar100-lt-if20'
+
+model = dict(head=dict(class_counts=class_counts))
+train_dataloader = dict(dataset=dict(class_counts=class_counts))
+val_evaluator = dict(class_counts=class_counts)
+test_evaluator = val_evaluator
