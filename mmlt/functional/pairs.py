@@ -13,9 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmlt.functional.numerics import softplus, upcast
-
-_REDUCTIONS = ('mean', 'sum', 'none')
+from mmlt.functional.numerics import REDUCTIONS, reduce_samples, softplus, upcast
 
 
 def sigmoid_pair_loss(
@@ -63,13 +61,13 @@ def sigmoid_pair_loss(
         >>> round(loss.item(), 4)  # softplus(-2) + softplus(-1)
         0.4402
     """
-    _check_pairs(similarity, target, negative_mask, weight, reduction)
+    _check_pairs(similarity, target, negative_mask, reduction)
     similarity = upcast(similarity)
     if target.ndim == 1:
         loss = _sigmoid_hard(similarity, target.unsqueeze(1), negative_mask)
     else:
         loss = _sigmoid_soft(similarity, target.to(similarity.dtype), negative_mask, soft_negatives)
-    return _reduce(loss, weight, reduction)
+    return reduce_samples(loss, weight, reduction)
 
 
 def softmax_pair_loss(
@@ -111,7 +109,7 @@ def softmax_pair_loss(
         >>> round(loss.item(), 4)  # softplus(-3)
         0.0486
     """
-    _check_pairs(similarity, target, negative_mask, weight, reduction)
+    _check_pairs(similarity, target, negative_mask, reduction)
     similarity = upcast(similarity)
     if negative_mask is not None:
         positive = _positives(target, similarity.shape[1])
@@ -121,7 +119,7 @@ def softmax_pair_loss(
         similarity = torch.where(positive.logical_or(negative_mask), similarity, lowest)
     if target.ndim == 2:
         target = target.to(similarity.dtype)
-    return _reduce(F.cross_entropy(similarity, target, reduction='none'), weight, reduction)
+    return reduce_samples(F.cross_entropy(similarity, target, reduction='none'), weight, reduction)
 
 
 def sample_negatives(
@@ -208,18 +206,7 @@ def _positives(target: Tensor, num_classes: int) -> Tensor:
     return positive.scatter_(1, target.unsqueeze(1), True)
 
 
-def _reduce(loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
-    if weight is not None:
-        loss = loss * weight.to(loss.dtype)
-    if reduction == 'none':
-        return loss
-    # An empty batch has loss 0, not NaN.
-    return loss.sum() if reduction == 'sum' else loss.sum() / max(len(loss), 1)
-
-
-def _check_pairs(
-    similarity: Tensor, target: Tensor, mask: Tensor | None, weight: Tensor | None, reduction: str
-) -> None:
+def _check_pairs(similarity: Tensor, target: Tensor, mask: Tensor | None, reduction: str) -> None:
     """Shapes and dtypes only: looking at values would wait for the GPU."""
     if similarity.ndim != 2:
         raise ValueError(f'similarity must have shape (N, K), got {tuple(similarity.shape)}')
@@ -233,10 +220,8 @@ def _check_pairs(
         if mask.shape not in ((n, k), (k,)):
             got = tuple(mask.shape)
             raise ValueError(f'negative_mask must have shape {(n, k)} or {(k,)}, got {got}')
-    if weight is not None and weight.shape != (n,):
-        raise ValueError(f'weight must have shape {(n,)}, got {tuple(weight.shape)}')
-    if reduction not in _REDUCTIONS:
-        raise ValueError(f'reduction must be one of {_REDUCTIONS}, got {reduction!r}')
+    if reduction not in REDUCTIONS:
+        raise ValueError(f'reduction must be one of {REDUCTIONS}, got {reduction!r}')
 
 
 def _check_target(target: Tensor, n: int, k: int, name: str = 'target') -> None:

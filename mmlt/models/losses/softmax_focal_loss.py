@@ -7,8 +7,7 @@ import torch.nn as nn
 from mmpretrain.registry import MODELS
 
 from mmlt.functional import softmax_pair_loss
-
-_REDUCTIONS = ('mean', 'sum', 'none')
+from mmlt.functional.numerics import REDUCTIONS, reduce_samples
 
 
 @MODELS.register_module()
@@ -42,8 +41,8 @@ class SoftmaxFocalLoss(nn.Module):
         super().__init__()
         if not 0 <= gamma < math.inf:
             raise ValueError(f'gamma must be >= 0, got {gamma}')
-        if reduction not in _REDUCTIONS:
-            raise ValueError(f'reduction must be one of {_REDUCTIONS}, got {reduction!r}')
+        if reduction not in REDUCTIONS:
+            raise ValueError(f'reduction must be one of {REDUCTIONS}, got {reduction!r}')
         self.gamma = gamma
         self.reduction = reduction
         self.loss_weight = loss_weight
@@ -61,11 +60,4 @@ class SoftmaxFocalLoss(nn.Module):
         # and times a loss of 0 it would be NaN.
         missing = -torch.expm1(-loss)
         loss = missing.clamp(min=torch.finfo(loss.dtype).tiny) ** self.gamma * loss
-        if weight is not None:
-            if weight.shape != loss.shape:
-                got = tuple(weight.shape)
-                raise ValueError(f'weight must have shape {tuple(loss.shape)}, got {got}')
-            loss = loss * weight.to(loss.dtype)
-        if self.reduction != 'none':
-            loss = loss.sum() / (max(len(loss), 1) if self.reduction == 'mean' else 1)
-        return self.loss_weight * loss
+        return self.loss_weight * reduce_samples(loss, weight, self.reduction)
