@@ -11,6 +11,6 @@ model = dict(
     head=dict(
         contrast=dict(type='SigmoidPairLoss', loss_weight=0.1),
         uniform=dict(type='SigmoidUniformLoss', loss_weight=1.0),
-        contrast_reduction='sum',
+        neck=dict(reduction='sum'),
     )
 )

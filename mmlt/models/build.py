@@ -16,7 +16,8 @@ def build_part(spec: dict | nn.Module, class_counts=None, **defaults) -> nn.Modu
         spec (dict | Module): Config with a ``type``; a module is returned as it is.
         class_counts (list[int], optional): Given to a type that takes ``class_counts``, unless the
             config has its own.
-        **defaults: Arguments that the config may override.
+        **defaults: Arguments that the config may override; each is given only to a type that takes
+            it.
 
     Example:
         >>> build_part(dict(type='NormedLinear', out_features=3), in_features=2)
@@ -27,6 +28,9 @@ def build_part(spec: dict | nn.Module, class_counts=None, **defaults) -> nn.Modu
     kind = MODELS.get(spec['type']) if isinstance(spec['type'], str) else spec['type']
     if kind is not None:
         spec = dict(spec, type=kind)
-        if 'class_counts' in inspect.signature(kind.__init__).parameters:
+        parameters = inspect.signature(kind.__init__).parameters
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            defaults = {name: value for name, value in defaults.items() if name in parameters}
+        if 'class_counts' in parameters:
             defaults['class_counts'] = class_counts
     return MODELS.build(spec, default_args=defaults)

@@ -114,9 +114,8 @@ def test_mixed_views_get_no_margin(batch):
 
 def test_margin_stands_beside_contrast_and_uniform(batch):
     features, labels = batch
-    head = build(
-        joint=dict(type='BalancedSoftmaxLoss'), contrast='sigmoid', uniform='sigmoid', fill_epochs=0
-    )
+    slots = dict(contrast='sigmoid', uniform='sigmoid', neck=dict(fill_epochs=0))
+    head = build(joint=dict(type='BalancedSoftmaxLoss'), **slots)
     losses = head.loss((features,), samples(labels))
     assert set(losses) == {'loss_joint', 'loss_contrast', 'loss_uniform'}
     sum(losses.values()).backward()

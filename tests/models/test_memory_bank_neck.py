@@ -74,8 +74,8 @@ def test_a_remembered_projection_has_cosine_one_with_itself(written):
     torch.testing.assert_close(written(features).diagonal(), torch.ones(K))
 
 
-def test_ready_after_fill_samples_were_written():
-    neck, ready = make_neck(fill_samples=5), []
+def test_ready_after_the_samples_of_an_epoch_were_written():
+    neck, ready = make_neck(class_counts=[1] * K), []
     for labels in ([0, 1], [1, -1], [0, 2]):
         neck.write(torch.randn(2, D), torch.tensor(labels))
         ready.append(neck.ready.item())
@@ -207,8 +207,8 @@ def test_contrast_rests_until_an_epoch_of_samples_was_written():
     ('options', 'wanted'),
     [
         (dict(class_counts=[4, 7, 9, 3, 1]), 24),
-        (dict(class_counts=[4, 7, 9, 3, 1], fill_epochs=2), 48),
-        (dict(class_counts=[4, 7, 9, 3, 1], fill_epochs=0), 0),
+        (dict(class_counts=[4, 7, 9, 3, 1], neck=dict(fill_epochs=2)), 48),
+        (dict(class_counts=[4, 7, 9, 3, 1], neck=dict(fill_epochs=0)), 0),
         (dict(), 0),
     ],
 )

@@ -21,7 +21,7 @@ BOTH = pytest.mark.parametrize('kind', list(ROWS))
 
 def make_head(kind='sigmoid', bank='full', seed=0, **options):
     torch.manual_seed(seed)
-    neck = dict(out_channels=3, temperature=TAU)
+    neck = dict(out_channels=3, temperature=TAU) | options.pop('neck', {})
     options = dict(joint=kind, contrast=kind, uniform=kind, neck=neck) | options
     head = MODELS.build(dict(type='TripartiteHead', num_classes=K, in_channels=D, **options))
     if bank == 'full' and head.neck is not None:
@@ -82,7 +82,7 @@ def test_one_view_is_the_printed_loss(kind, equation):
 @BOTH
 @pytest.mark.parametrize('reduction', ['mean', 'sum'])
 def test_three_views_joint_contrast_and_bank(kind, reduction):
-    head = make_head(kind, contrast_reduction=reduction)
+    head = make_head(kind, neck=dict(reduction=reduction))
     features, samples, targets = three_views()
     before, filled = head.neck.bank.tolist(), head.neck.filled.tolist()
     views, rows = features.chunk(3), ROWS[kind]
@@ -104,8 +104,9 @@ def test_three_views_joint_contrast_and_bank(kind, reduction):
 def test_relabelling_the_classes_changes_nothing(kind):
     permutation = torch.tensor([3, 0, 4, 1, 2])  # new class j is the old class permutation[j]
     joint = dict(type='ClassBalancedLoss', criterion=dict(type=f'{kind.capitalize()}PairLoss'))
-    one = make_head(kind, joint=joint, class_counts=COUNTS, fill_epochs=0)
-    two = make_head(kind, joint=joint, class_counts=[COUNTS[k] for k in permutation], fill_epochs=0)
+    options = dict(joint=joint, neck=dict(fill_epochs=0))
+    one = make_head(kind, class_counts=COUNTS, **options)
+    two = make_head(kind, class_counts=[COUNTS[k] for k in permutation], **options)
     two.neck.projector.load_state_dict(one.neck.projector.state_dict())
     for name in ('classifier.weight', 'classifier.bias', 'neck.bank', 'neck.seen'):
         two.get_parameter(name).data.copy_(one.get_parameter(name).data[permutation])
@@ -222,11 +223,12 @@ def test_loss_and_gradient_are_finite(kind, case, precision):
         (dict(negative_ratio=0), ValueError, r'negative_ratio must be in \(0, 1\], got 0'),
         (dict(negative_ratio=1.1), ValueError, r'negative_ratio must be in \(0, 1\], got 1.1'),
         (dict(negative_sampling='row'), ValueError, "negative_sampling must be .* got 'row'"),
-        (dict(contrast_reduction='max'), ValueError, "contrast_reduction must be .* got 'max'"),
+        (dict(neck=dict(reduction='max')), ValueError, "reduction must be .* got 'max'"),
+        (dict(joint_views=0), ValueError, 'joint_views must be >= 1, got 0'),
         (dict(joint='hinge'), ValueError, "joint must be one of .*'softmax'.* got 'hinge'"),
         (dict(uniform='hinge'), ValueError, "uniform must be one of .* got 'hinge'"),
         (dict(contrast=3), TypeError, 'contrast must be a name of .* or a config with a type: 3'),
-        (dict(fill_epochs=1), ValueError, 'fill_epochs needs class_counts'),
+        (dict(neck=dict(fill_epochs=1)), ValueError, 'fill_epochs needs class_counts'),
         (dict(joint=dict(type='ClassBalancedLoss')), TypeError, 'class_counts must be .* None'),
     ],
 )

@@ -1,5 +1,6 @@
 from mmlt.models.heads.bce3s_head import BCE3SHead
+from mmlt.models.heads.bcl_head import BCLHead
 from mmlt.models.heads.dbm_head import DBMHead
 from mmlt.models.heads.tripartite_head import TripartiteHead
 
-__all__ = ['BCE3SHead', 'DBMHead', 'TripartiteHead']
+__all__ = ['BCE3SHead', 'BCLHead', 'DBMHead', 'TripartiteHead']

@@ -57,12 +57,12 @@ class BCE3SHead(TripartiteHead):
             contrast=dict(type='SigmoidPairLoss', loss_weight=contrast_weight),
             uniform=dict(type='SigmoidUniformLoss', loss_weight=uniform_weight),
         )
-        kwargs['neck'] = dict(temperature=temperature) | (kwargs.get('neck') or {})
+        neck = dict(temperature=temperature, reduction=contrast_reduction)
+        kwargs['neck'] = neck | (kwargs.get('neck') or {})
         super().__init__(
             num_classes,
             in_channels,
             class_counts=class_counts,
             negative_ratio=negative_ratio,
-            contrast_reduction=contrast_reduction,
             **(slots | kwargs),
         )

@@ -12,8 +12,8 @@ from mmpretrain.structures import DataSample
 from mmlt.class_counts import load_class_counts
 from mmlt.functional import class_log_prior, sample_negatives
 from mmlt.models.build import build_part
-from mmlt.models.heads.targets import one_hot, pure_labels, split_views, stack_target
 from mmlt.models.layers import NormedLinear
+from mmlt.models.targets import split_views, stack_target
 
 PAIR_CRITERIA = {'sigmoid': 'SigmoidPairLoss', 'softmax': 'SoftmaxPairLoss'}
 UNIFORM_CRITERIA = {'sigmoid': 'SigmoidUniformLoss', 'softmax': 'SoftmaxUniformLoss'}
@@ -24,17 +24,16 @@ class TripartiteHead(ClsHead):
     r"""Joint, contrast and uniform criteria on one classifier, in place of ``LinearClsHead``.
 
     .. math::
-        L = L_{joint}(W x + b, y) + L_{contrast}(\cos(P(x), z) / \tau, y) + L_{uniform}(W W^T)
+        L = L_{joint}(W x + b, y) + L_{contrast}(P(x), y) + L_{uniform}(W W^T)
 
     Each slot takes a criterion's config, ``'sigmoid'`` or ``'softmax'``; contrast and uniform also
     take None. The weights of the slots are the ``loss_weight`` of their criteria. In the test only
     the classifier runs.
 
     With one view in the batch, all slots see it. With more (``MultiViewDataPreprocessor``), the
-    joint loss is the mean over the views; the contrast slot compares the mixed views with the bank
-    and the bank remembers the plain view, after the loss. It remembers pure images only: where
-    mmpretrain's Mixup or CutMix mix every batch of a single view, it stays empty and the contrast
-    loss 0; let ``MultiViewDataPreprocessor`` make the mixtures instead.
+    joint loss is the mean over the first ``joint_views`` of them. What the contrast slot compares
+    is its neck's business: :class:`MemoryBankNeck` the other views with one remembered projection a
+    class (BCE3S), :class:`PrototypeNeck` the other views with each other (BCL).
 
     Args:
         num_classes (int): Number of classes K.
@@ -44,10 +43,12 @@ class TripartiteHead(ClsHead):
         classifier (dict): The layer of the joint similarity. Defaults to
             ``dict(type='NormedLinear')``.
         joint (str | dict): Criterion of logits and labels. Defaults to 'sigmoid'.
-        contrast (str | dict, optional): Criterion of bank similarities and labels.
+        contrast (str | dict, optional): Criterion of what ``neck`` gives it, and labels.
         uniform (str | dict, optional): Criterion of the class vectors.
-        neck (dict, optional): The contrast slot's projector and bank. Defaults to
+        neck (dict, optional): The contrast slot's projector, and what it compares with. Defaults to
             ``dict(type='MemoryBankNeck')``.
+        joint_views (int, optional): How many views, from the first on, the joint loss sees.
+            Defaults to None: all.
         margin (dict, optional): Moves the label's logit in training, such as
             ``dict(type='DBMMargin')``; needs a classifier with cosines (``CosineLinear``). Mixed
             images, which have no one label, get none.
@@ -55,9 +56,6 @@ class TripartiteHead(ClsHead):
             plain view's joint loss keeps. Defaults to 1.0.
         negative_sampling (str): 'sample' draws for each sample and class (eq. 3); 'batch' draws one
             set of classes a batch, the batch's own always in it (the released code).
-        contrast_reduction (str): 'mean' or 'sum' over the contrasted views. Defaults to 'mean'.
-        fill_epochs (int, optional): Epochs in which the bank is only filled, counted in samples by
-            ``class_counts``. Defaults to None: 1 with ``class_counts``, else 0.
         logit_adjustment (float): Test-time tau: tau * log prior of ``class_counts`` is subtracted
             from the logits. Defaults to 0.0.
         tau_normalization (float, optional): Test-time tau in [0, 1]: the rows of a linear
@@ -89,11 +87,10 @@ class TripartiteHead(ClsHead):
         contrast: str | dict | None = None,
         uniform: str | dict | None = None,
         neck: dict | None = None,
+        joint_views: int | None = None,
         margin: dict | None = None,
         negative_ratio: float = 1.0,
         negative_sampling: str = 'sample',
-        contrast_reduction: str = 'mean',
-        fill_epochs: int | None = None,
         logit_adjustment: float = 0.0,
         tau_normalization: float | None = None,
         **kwargs,
@@ -109,21 +106,19 @@ class TripartiteHead(ClsHead):
             raise ValueError(
                 f"negative_sampling must be 'sample' or 'batch', got {negative_sampling!r}"
             )
-        if contrast_reduction not in ('mean', 'sum'):
-            raise ValueError(
-                f"contrast_reduction must be 'mean' or 'sum', got {contrast_reduction!r}"
-            )
+        if joint_views is not None and joint_views < 1:
+            raise ValueError(f'joint_views must be >= 1, got {joint_views}')
         # ClsHead keeps the criterion as loss_module, where mmpretrain's SwitchRecipeHook finds it.
         super().__init__(loss=_build_criterion(joint, PAIR_CRITERIA, counts, 'joint'), **kwargs)
         if negative_ratio < 1:
-            _require_mask(self.loss_module, f'joint, with negative_ratio={negative_ratio},')
+            _require_mask(self.loss_module, negative_ratio)
         # A checkpoint may bring other counts; the criteria are built from the config's.
         self._counts = counts
         self.num_classes = num_classes
         self.in_channels = in_channels
         self.negative_ratio = negative_ratio
         self.negative_sampling = negative_sampling
-        self.contrast_reduction = contrast_reduction
+        self.joint_views = joint_views
         self.register_buffer('class_counts', None if counts is None else torch.tensor(counts))
 
         self.classifier = build_part(
@@ -143,19 +138,13 @@ class TripartiteHead(ClsHead):
         self.contrast = self.uniform = self.neck = None
         if contrast is not None:
             self.contrast = _build_criterion(contrast, PAIR_CRITERIA, counts, 'contrast')
-            _require_mask(self.contrast, 'contrast')
-            if fill_epochs is None:
-                fill_epochs = 0 if counts is None else 1
-            if fill_epochs < 0:
-                raise ValueError(f'fill_epochs must be >= 0, got {fill_epochs}')
-            if fill_epochs and counts is None:
-                raise ValueError('fill_epochs needs class_counts, to know the length of an epoch')
             self.neck = build_part(
                 dict(type='MemoryBankNeck') | (neck or {}),
+                counts,
                 in_channels=in_channels,
                 num_classes=num_classes,
-                fill_samples=int(fill_epochs * sum(counts or ())),
             )
+            self.neck.check_criterion(self.contrast)
         if uniform is not None:
             self.uniform = _build_criterion(uniform, UNIFORM_CRITERIA, counts, 'uniform')
 
@@ -205,18 +194,19 @@ class TripartiteHead(ClsHead):
         """Compute the losses of the slots in use, and what ``cal_acc`` asks for."""
         features = self.pre_logits(feats)
         targets = [stack_target(samples) for samples in split_views(data_samples)]
-        logits = self.training_logits(features, targets)
+        views = features.chunk(len(targets))
+        joint = targets[: self.joint_views]
+        logits = self.training_logits(features[: len(joint) * len(views[0])], joint)
 
-        losses = dict(loss_joint=self.joint_loss(logits, targets))
+        losses = dict(loss_joint=self.joint_loss(logits, joint))
         if self.contrast is not None:
-            views = features.chunk(len(targets))
-            losses['loss_contrast'] = self.contrast_loss(views, targets)
-            self.neck.write(views[0].detach(), pure_labels(targets[0]))
+            losses['loss_contrast'] = self.neck.loss(
+                self.contrast, views, targets, self.classifier.weight
+            )
         if self.uniform is not None:
             losses['loss_uniform'] = self.uniform(self.classifier.weight)
         if self.cal_acc:
-            plain = features.chunk(len(targets))[0]
-            losses.update(self._accuracy(self.classifier(plain), targets[0]))
+            losses.update(self._accuracy(self.classifier(views[0]), targets[0]))
         return losses
 
     def training_logits(self, features, targets) -> list[torch.Tensor]:
@@ -240,20 +230,6 @@ class TripartiteHead(ClsHead):
         parts += [self.loss_module(*mixed) for mixed in zip(logits[1:], targets[1:])]
         return sum(parts) / len(parts)
 
-    def contrast_loss(self, views, targets) -> torch.Tensor:
-        """Criterion of the mixed views (of the plain one if it is alone) against the bank."""
-        filled = self.neck.filled
-        parts = []
-        # The plain view is what the bank remembers, so it is compared only when it is alone.
-        for view, target in list(zip(views, targets))[-max(1, len(views) - 1) :]:
-            # A class that the bank has not seen is no negative, and no positive either.
-            target = one_hot(target, self.num_classes) * filled
-            parts.append(self.contrast(self.neck(view), target, negative_mask=filled))
-        loss = sum(parts) / (len(parts) if self.contrast_reduction == 'mean' else 1)
-        # Zero, but still a function of the projector, while the bank is being filled: DDP wants a
-        # gradient for every parameter in every step.
-        return loss * self.neck.ready
-
     def _accuracy(self, logits, target) -> dict:
         if target.dim() == 2:
             raise ValueError('cal_acc needs labels, but the batch has soft labels: turn it off')
@@ -270,11 +246,11 @@ class TripartiteHead(ClsHead):
         self.contrast = self.uniform = None
 
 
-def _require_mask(criterion: nn.Module, slot: str) -> None:
+def _require_mask(criterion: nn.Module, negative_ratio: float) -> None:
     if 'negative_mask' not in inspect.signature(criterion.forward).parameters:
         raise ValueError(
-            f'{slot} needs a criterion whose forward takes negative_mask, '
-            f'{type(criterion).__name__} does not'
+            f'joint: negative_ratio={negative_ratio} needs a criterion whose forward takes '
+            f'negative_mask, {type(criterion).__name__} does not'
         )
 
 
