@@ -35,6 +35,8 @@ def train_one_step(cfg):
     samples = [DataSample().set_gt_label(k) for k in (0, num_classes - 1)]
     size = cfg.model.backbone.get('img_size', 64)
     images = torch.randint(256, (2, 3, size, size), dtype=torch.uint8)
+    if cfg.data_preprocessor.get('views') == 'pipeline':
+        images = [images, images.flip(3), images.flip(2)]
     batch = model.data_preprocessor(dict(inputs=images, data_samples=samples), training=True)
     losses = model(**batch, mode='loss')
     loss, _ = model.parse_losses(losses)

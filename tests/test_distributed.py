@@ -16,6 +16,7 @@ from mmpretrain.structures import DataSample
 import mmlt  # noqa: F401
 
 NUM_CLASSES, WIDTH, STEPS = 6, 8, 4
+BCL = dict(type='BCLHead', neck=dict(hidden_channels=7, out_channels=5))
 
 
 def free_port() -> int:
@@ -29,6 +30,8 @@ def scenarios() -> dict:
     return dict(
         equal=train_steps([4, 4]),
         unequal=train_steps([5, 3]),
+        bcl=train_steps([4, 4], views=3, **BCL),
+        bcl_unequal=contrast_of_unequal_batches([5, 3]),
         averaged=average_buffers(),
         metrics=evaluate_with_padding(),
     )
@@ -71,16 +74,14 @@ def my_rows(sizes: list[int]) -> slice:
 
 def build_head(**options):
     torch.manual_seed(0)
-    head = MODELS.build(
-        dict(
-            type='BCE3SHead',
-            num_classes=NUM_CLASSES,
-            in_channels=WIDTH,
-            class_counts=[8, 7, 4, 3, 1, 1],
-            negative_ratio=1.0,
-            **options,
-        )
+    config = dict(
+        type='BCE3SHead',
+        num_classes=NUM_CLASSES,
+        in_channels=WIDTH,
+        class_counts=[8, 7, 4, 3, 1, 1],
+        negative_ratio=1.0,
     )
+    head = MODELS.build(config | options)
     # A backbone for the gradient to go through.
     return torch.nn.ModuleDict(dict(backbone=torch.nn.Linear(WIDTH, WIDTH), head=head))
 
@@ -94,8 +95,8 @@ class Wrapped(torch.nn.Module):
         return self.parts['head'].loss((self.parts['backbone'](features),), samples)
 
 
-def train_steps(sizes, **options):
-    """Losses, gradients and banks of a few steps of SGD on batches of ``sizes`` rows."""
+def train_steps(sizes, views=1, **options):
+    """Losses, gradients and state of a few steps of SGD on batches of ``sizes`` rows."""
     module = Wrapped(build_head(**options))
     model = module
     if get_world_size() > 1:
@@ -104,25 +105,43 @@ def train_steps(sizes, **options):
     generator = torch.Generator().manual_seed(1)
     history = []
     for _ in range(STEPS):
-        features = torch.randn(sum(sizes), WIDTH, generator=generator)
+        features = torch.randn(views, sum(sizes), WIDTH, generator=generator)
         labels = torch.randint(NUM_CLASSES, (sum(sizes),), generator=generator)
         rows = my_rows(sizes)
-        samples = [DataSample().set_gt_label(label) for label in labels[rows].tolist()]
+        samples = [
+            DataSample(metainfo=dict(view=view)).set_gt_label(label)
+            for view in range(views)
+            for label in labels[rows].tolist()
+        ]
         optimizer.zero_grad()
-        losses = model(features[rows], samples)
+        losses = model(features[:, rows].flatten(0, 1), samples)
         sum(losses.values()).backward()
         grads = {n: p.grad.clone() for n, p in module.named_parameters() if p.requires_grad}
         optimizer.step()
-        neck = module.parts['head'].neck
+        state = module.parts['head'].neck.state_dict()
         history.append(
             dict(
                 losses={name: loss.detach() for name, loss in losses.items()},
                 grads=grads,
-                bank=neck.bank.detach().clone(),
-                seen=neck.seen.detach().clone(),
+                state={name: value.clone() for name, value in state.items()},
             )
         )
     return history
+
+
+def contrast_of_unequal_batches(sizes):
+    """BCL's contrast, whose loss is that of the joined batch whatever each process holds."""
+    neck = build_head(**BCL)['head'].neck
+    criterion = MODELS.build(dict(type='BalancedContrastiveLoss'))
+    generator = torch.Generator().manual_seed(2)
+    views = torch.randn(2, sum(sizes), WIDTH, generator=generator)
+    labels = torch.randint(NUM_CLASSES, (sum(sizes),), generator=generator)
+    class_vectors = torch.randn(NUM_CLASSES, WIDTH, generator=generator)
+    mine = views[:, my_rows(sizes)].requires_grad_()
+    targets = [labels[my_rows(sizes)]] * 2
+    loss = neck.loss(criterion, list(mine), targets, class_vectors)
+    loss.backward()
+    return loss.detach(), mine.grad / get_world_size()
 
 
 def average_buffers():
@@ -150,25 +169,34 @@ def evaluate_with_padding():
     return metric.evaluate(size=7)
 
 
-def test_two_processes_equal_one_on_the_joined_batch(on_one, on_two):
-    assert on_one['equal'][-1]['losses']['loss_contrast'] > 0  # the bank is filled by then
-    for step, one in enumerate(on_one['equal']):
-        both = [rank['equal'][step] for rank in on_two]
+@pytest.mark.parametrize('scenario', ['equal', 'bcl'])
+def test_two_processes_equal_one_on_the_joined_batch(scenario, on_one, on_two):
+    # BCE3S's bank is filled by then.
+    assert on_one[scenario][-1]['losses']['loss_contrast'] > 0
+    for step, one in enumerate(on_one[scenario]):
+        both = [rank[scenario][step] for rank in on_two]
         for name, loss in one['losses'].items():
             mean = (both[0]['losses'][name] + both[1]['losses'][name]) / 2
             torch.testing.assert_close(mean, loss)
         for rank in both:
             torch.testing.assert_close(rank['grads'], one['grads'])
-            torch.testing.assert_close(rank['bank'], one['bank'])
-            assert torch.equal(rank['seen'], one['seen'])
+            # The bank, and the statistics of BatchNorm in BCL's projector.
+            torch.testing.assert_close(rank['state'], one['state'])
+
+
+def test_the_contrast_of_the_joined_batch_is_the_same_on_all_processes(on_one, on_two):
+    loss, grad = on_one['bcl_unequal']
+    for rank in on_two:
+        torch.testing.assert_close(rank['bcl_unequal'][0], loss)
+    grads = torch.cat([rank['bcl_unequal'][1] for rank in on_two], dim=1)
+    torch.testing.assert_close(grads, grad)
 
 
 def test_banks_agree_when_batches_differ_in_size(on_two):
     first, second = (rank['unequal'] for rank in on_two)
     for one, other in zip(first, second):
-        assert torch.equal(one['bank'], other['bank'])
-        assert torch.equal(one['seen'], other['seen'])
-    assert sum(first[-1]['seen']) == STEPS * 8
+        torch.testing.assert_close(one['state'], other['state'], rtol=0, atol=0)
+    assert sum(first[-1]['state']['seen']) == STEPS * 8
 
 
 def test_buffer_averaging_leaves_the_bank_alone(on_two):

@@ -6,7 +6,7 @@
 _base_ = [
     '../_base_/models/resnet50.py',
     '../_base_/datasets/inat2018.py',
-    '../_base_/schedules/dbm_inat_100e.py',
+    '../_base_/schedules/inat_100e.py',
     '../_base_/default_runtime.py',
 ]
 
@@ -21,16 +21,5 @@ model = dict(
     )
 )
 
-train_pipeline = [
-    *_base_.train_pipeline[:-1],
-    dict(
-        type='RandAugment',
-        policies='timm_increasing',
-        num_policies=2,
-        total_level=10,
-        magnitude_level=10,
-    ),
-    dict(type='PackInputs'),
-]
 # On 4 GPUs: 256 images a step.
-train_dataloader = dict(batch_size=64, dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(batch_size=64, dataset=dict(pipeline=_base_.rand_augment_pipeline))

@@ -8,7 +8,12 @@ from mmlt.functional.class_stats import (
     shot_groups,
     step_class_counts,
 )
-from mmlt.functional.contrastive import bank_similarity, write_bank
+from mmlt.functional.contrastive import (
+    balanced_contrastive_loss,
+    bank_similarity,
+    supervised_contrastive_loss,
+    write_bank,
+)
 from mmlt.functional.geometry import (
     classifier_separability,
     feature_compactness,
@@ -25,6 +30,7 @@ from mmlt.functional.pairs import sample_negatives, sigmoid_pair_loss, softmax_p
 from mmlt.functional.uniformity import sigmoid_uniform_loss, softmax_uniform_loss
 
 __all__ = [
+    'balanced_contrastive_loss',
     'bank_similarity',
     'class_log_prior',
     'classifier_separability',
@@ -45,5 +51,6 @@ __all__ = [
     'softmax_pair_loss',
     'softmax_uniform_loss',
     'step_class_counts',
+    'supervised_contrastive_loss',
     'write_bank',
 ]

@@ -38,6 +38,14 @@ def test_class_counts_go_to_parts_that_take_them():
     assert build_part(dict(type='SigmoidPairLoss'), class_counts=[1, 2]).loss_weight == 1
 
 
+def test_defaults_go_to_parts_that_take_them():
+    widths = dict(in_channels=4, num_classes=3)
+    assert build_part(dict(type='MemoryBankNeck'), **widths).bank.shape == (3, 128)
+    assert build_part(dict(type='PrototypeNeck', in_channels=5), **widths).projector[
+        0
+    ].weight.shape == (512, 5)
+
+
 def test_module_is_returned_as_it_is():
     layer = nn.Linear(2, 3)
     assert build_part(layer) is layer

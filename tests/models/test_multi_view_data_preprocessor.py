@@ -11,8 +11,10 @@ from mmpretrain.structures import DataSample
 
 import mmlt  # noqa: F401
 
-K, N, H, W = 4, 6, 8, 10
+COLLATES = pytest.mark.parametrize('collate', [default_collate, pseudo_collate])
+K, N, V, H, W = 4, 6, 3, 8, 10
 LABELS = [0, 3, 1, 3, 2, 0]
+MIXUP = dict(augments=dict(type='Mixup', alpha=1.0))
 NORM = dict(mean=[120.0, 110.0, 100.0], std=[60.0, 50.0, 40.0], to_rgb=True)
 
 
@@ -111,7 +113,7 @@ def test_all_views_share_lambda_and_partners():
         torch.testing.assert_close(torch.stack([s.gt_score for s in samples]), soft(lam, partner))
 
 
-@pytest.mark.parametrize('collate', [default_collate, pseudo_collate])
+@COLLATES
 @pytest.mark.parametrize('views', [('plain', 'mixup', 'cutmix'), ('plain', 'cutmix'), ('plain',)])
 def test_views_are_contiguous_and_aligned(views, collate):
     batch = run(make(views=views), collate=collate)
@@ -154,12 +156,108 @@ def test_alpha_may_be_an_integer():
         (dict(num_classes=None), r'views .*mixup.* need num_classes'),
         (dict(alpha=0.0), 'alpha must be > 0, got 0.0'),
         (dict(alpha=-1.0), 'alpha must be > 0, got -1.0'),
-        (dict(batch_augments=dict(augments=dict(type='Mixup', alpha=1.0))), 'use one of them'),
+        (dict(batch_augments=MIXUP), 'use one of them'),
+        (dict(views='pipeline', batch_augments=MIXUP), 'batch_augments.*pipeline.*use one of them'),
+        (dict(views=('plain', 'pipeline')), r"or 'pipeline', got \('plain', 'pipeline'\)"),
     ],
 )
 def test_bad_options_are_refused(options, match):
     with pytest.raises(ValueError, match=match):
         make(**options)
+
+
+# --- Views that the pipeline made --------------------------------------------------------------
+
+
+def view_items(view=None, sizes=((H, W),) * V):
+    """Items with a list of views, or with one of these views, as if it were the image."""
+    generator = torch.Generator().manual_seed(1)
+    items = []
+    for number, k in enumerate(LABELS):
+        images = [
+            torch.randint(256, (3, *size), generator=generator, dtype=torch.uint8) for size in sizes
+        ]
+        sample = DataSample(metainfo=dict(sample_idx=number)).set_gt_label(k)
+        items.append(dict(inputs=images if view is None else images[view], data_samples=sample))
+    return items
+
+
+@COLLATES
+@pytest.mark.parametrize('to_rgb', [True, False])
+@pytest.mark.parametrize('options', [{}, dict(pad_size_divisor=4, pad_value=7)])
+def test_each_view_of_the_pipeline_is_the_stock_preprocessors(collate, to_rgb, options):
+    options = NORM | dict(to_rgb=to_rgb) | options
+    stock = make('ClsDataPreprocessor', **options)
+    wanted = [stock(collate(view_items(view)), training=True)['inputs'] for view in range(V)]
+    ours = make(views='pipeline', num_classes=None, **options)
+    got = ours(collate(view_items()), training=True)['inputs']
+    assert torch.equal(got, torch.cat(wanted))
+    assert got.is_contiguous()
+
+
+def test_images_of_several_sizes_are_padded_in_each_view_as_in_the_stock_one():
+    items = [view_items(sizes=((H, W),) * V)[0], view_items(sizes=((H + 2, W - 2),) * V)[1]]
+    got = make(views='pipeline', **NORM)(pseudo_collate(items), training=True)['inputs']
+    for view in range(V):
+        single = [dict(item, inputs=item['inputs'][view]) for item in items]
+        wanted = make('ClsDataPreprocessor', **NORM)(pseudo_collate(single), training=True)
+        assert torch.equal(got[2 * view : 2 * view + 2], wanted['inputs'])
+
+
+@COLLATES
+@pytest.mark.parametrize('to_onehot', [True, False])
+def test_views_of_the_pipeline_have_samples_of_their_own_and_share_labels(collate, to_onehot):
+    data = collate(view_items())
+    samples = make(views='pipeline', to_onehot=to_onehot)(data, training=True)['data_samples']
+    assert [s.view for s in samples] == [v for v in range(V) for _ in range(N)]
+    assert [s.sample_idx for s in samples] == list(range(N)) * V
+    assert [s.gt_label.item() for s in samples] == LABELS * V
+    assert [s.gt_label.data_ptr() for s in samples[:N]] * V == [
+        s.gt_label.data_ptr() for s in samples
+    ]
+    assert len({id(s) for s in samples}) == V * N
+    assert all('gt_score' in s for s in samples) == to_onehot
+    if to_onehot:
+        scores = torch.stack([s.gt_score for s in samples])
+        assert torch.equal(scores, torch.eye(K, dtype=scores.dtype)[torch.tensor(LABELS * V)])
+    samples[0].set_pred_label(1)
+    assert not any('pred_label' in s for s in samples[1:])
+
+
+def test_views_without_samples_or_a_single_one_are_stacked():
+    ours = make(views='pipeline')
+    images = pseudo_collate(view_items())['inputs']
+    unlabelled = ours(dict(inputs=images), training=True)
+    assert unlabelled['inputs'].shape == (V * N, 3, H, W)
+    assert unlabelled['data_samples'] is None
+    one = ours(default_collate(view_items(sizes=((H, W),))), training=True)
+    assert one['inputs'].shape == (N, 3, H, W)
+    assert {s.view for s in one['data_samples']} == {0}
+
+
+@COLLATES
+def test_the_test_takes_single_images_as_the_stock_one(collate):
+    got = run(make(views='pipeline', **NORM), training=False, collate=collate)
+    assert torch.equal(got['inputs'], normalised())
+    assert len(got['data_samples']) == N
+    assert not any('view' in s for s in got['data_samples'])
+
+
+@COLLATES
+@pytest.mark.parametrize(
+    ('views', 'training', 'items', 'match'),
+    [
+        ('pipeline', True, make_items(), 'is a MultiView transform missing from the pipeline?'),
+        ('pipeline', False, view_items(), 'gives 3 views of each image, the test takes one'),
+        (('plain', 'mixup'), True, view_items(), r"gives 3 views.*\('plain', 'mixup'\) take one"),
+        ('plain', True, view_items(), r"gives 3 views.*, with views='pipeline'"),
+        ('plain', False, view_items(), 'gives 3 views of each image, the test takes one'),
+        ('pipeline', True, view_items(sizes=((8, 9), (6, 9))), r'got .*\[\(8, 9\), \(6, 9\)\]'),
+    ],
+)
+def test_pipelines_that_do_not_fit_are_named(collate, views, training, items, match):
+    with pytest.raises(ValueError, match=match):
+        make(views=views)(collate(items), training=training)
 
 
 # --- The head behind mmpretrain's own preprocessor: its labels, one-hot or mixed -------------

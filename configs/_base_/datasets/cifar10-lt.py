@@ -18,12 +18,33 @@ data_preprocessor = dict(
     to_rgb=is_folder,  # the pickles are RGB already
 )
 
-train_pipeline = [
-    *load_image,
+auto_augment = [
     dict(type='RandomCrop', crop_size=32, padding=4),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='CifarAutoAugment', is_bgr=is_folder),
     dict(type='Cutout', shape=16, pad_val=0, prob=1.0),
+]
+# SimAugment (SimCLR without blur). BCL names no range for the crop: this one is usual for
+# contrastive learning on CIFAR. torchvision wants RGB; the view leaves as it came.
+jitter = dict(brightness=0.4, contrast=0.4, saturation=0.4)
+sim_augment = [
+    dict(type='RandomResizedCrop', scale=32, crop_ratio_range=(0.2, 1.0)),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    dict(type='NumpyToPIL', to_rgb=is_folder),
+    dict(
+        type='RandomApply',
+        transforms=[dict(type='torchvision/ColorJitter', **jitter, hue=0.1)],
+        prob=0.8,
+    ),
+    dict(type='torchvision/RandomGrayscale', p=0.2),
+    dict(type='PILToNumpy', to_bgr=is_folder),
+]
+
+train_pipeline = [*load_image, *auto_augment, dict(type='PackInputs')]
+# View 0 for the classifier, views 1 and 2 for the contrast, of one decoded image.
+contrastive_pipeline = [
+    *load_image,
+    dict(type='MultiView', num_views=[1, 2], transforms=[auto_augment, sim_augment]),
     dict(type='PackInputs'),
 ]
 test_pipeline = [*load_image, dict(type='PackInputs')]

@@ -5,11 +5,63 @@ data_preprocessor = dict(
     to_rgb=True,
 )
 
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
+jitter = dict(brightness=0.4, contrast=0.4, saturation=0.4)
+crop_and_flip = [
     dict(type='RandomResizedCrop', scale=224),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4),
+]
+plain_augment = [*crop_and_flip, dict(type='ColorJitter', **jitter)]
+# RandAugment as in timm's 'rand-n2-m10-mstd0.5', with colour jitter before it, as PaCo and BCL have
+# it. mmpretrain's preset 'timm_increasing' is another scale: its magnitude 10 leaves 0 bits to
+# Posterize, a black image.
+enhance = dict(magnitude_range=(-0.9, 0.9), random_negative_prob=0.0)
+rand_augment = [
+    *plain_augment,
+    dict(
+        type='RandAugment',
+        policies=[
+            dict(type='AutoContrast'),
+            dict(type='Equalize'),
+            dict(type='Invert'),
+            dict(type='Rotate', magnitude_range=(0, 30)),
+            dict(type='Posterize', magnitude_range=(0, 4)),
+            dict(type='Solarize', magnitude_range=(0, 256)),
+            dict(type='SolarizeAdd', magnitude_range=(0, 110)),
+            dict(type='ColorTransform', **enhance),
+            dict(type='Contrast', **enhance),
+            dict(type='Brightness', **enhance),
+            dict(type='Sharpness', **enhance),
+            dict(type='Shear', magnitude_range=(0, 0.3), direction='horizontal'),
+            dict(type='Shear', magnitude_range=(0, 0.3), direction='vertical'),
+            dict(type='Translate', magnitude_range=(0, 0.45), direction='horizontal'),
+            dict(type='Translate', magnitude_range=(0, 0.45), direction='vertical'),
+        ],
+        num_policies=2,
+        magnitude_level=10,
+        magnitude_std=0.5,
+        total_level=10,
+        hparams=dict(pad_val=[104, 116, 124]),  # the mean, BGR; one number would pad in blue
+    ),
+]
+# SimAugment (SimCLR without blur). torchvision wants RGB; all views leave as BGR.
+sim_augment = [
+    *crop_and_flip,
+    dict(type='NumpyToPIL', to_rgb=True),
+    dict(
+        type='RandomApply',
+        transforms=[dict(type='torchvision/ColorJitter', **jitter, hue=0.1)],
+        prob=0.8,
+    ),
+    dict(type='torchvision/RandomGrayscale', p=0.2),
+    dict(type='PILToNumpy', to_bgr=True),
+]
+
+train_pipeline = [dict(type='LoadImageFromFile'), *plain_augment, dict(type='PackInputs')]
+rand_augment_pipeline = [dict(type='LoadImageFromFile'), *rand_augment, dict(type='PackInputs')]
+# View 0 for the classifier, views 1 and 2 for the contrast, of one decoded image.
+contrastive_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='MultiView', num_views=[1, 2], transforms=[rand_augment, sim_augment]),
     dict(type='PackInputs'),
 ]
 test_pipeline = [

@@ -1,4 +1,4 @@
-"""Plain, mixup and cutmix views of a batch, made on the device."""
+"""Several views of each image in a batch: made by the pipeline, or by mixing the batch."""
 
 import numpy as np
 import torch
@@ -15,46 +15,65 @@ VIEWS = ('plain', 'mixup', 'cutmix')
 class MultiViewDataPreprocessor(ClsDataPreprocessor):
     r"""mmpretrain's ``ClsDataPreprocessor`` that returns several views of each training batch.
 
-    One :math:`\lambda \sim Beta(\alpha, \alpha)` and one random permutation of the batch, which
-    gives each image its partner, serve all views. Mixup shows :math:`\lambda x + (1 - \lambda) x'`,
-    cutmix pastes a box of the partner; both have the soft label
-    :math:`\lambda y + (1 - \lambda) y'`. Testing sees one view.
-
     The views lie one after the other: images (V * N, C, H, W), and V * N data samples, each with
-    its number in the meta field ``view``. The plain view has labels, the mixed ones soft labels.
+    its number in the meta field ``view``. Testing sees one view.
+
+    Mixed views, such as ``views=('plain', 'mixup', 'cutmix')``, are made here, on the device. One
+    :math:`\lambda \sim Beta(\alpha, \alpha)` and one random permutation of the batch, which gives
+    each image its partner, serve all of them. Mixup shows :math:`\lambda x + (1 - \lambda) x'`,
+    cutmix pastes a box of the partner; both have the soft label
+    :math:`\lambda y + (1 - \lambda) y'`. The plain view has labels.
+
+    ``views='pipeline'`` takes the views that mmpretrain's ``MultiView`` transform made of each
+    image by different augmentations. All have the label of the image.
 
     Args:
-        views (Sequence[str]): The views, of 'plain', 'mixup', 'cutmix'; the first must be 'plain'.
-            Defaults to all three.
-        num_classes (int): Number of classes K.
+        views (str | Sequence[str]): 'pipeline', or 'plain' and then others of 'mixup', 'cutmix'.
+            Defaults to all three of these.
+        num_classes (int): Number of classes K; mixed views need it.
         alpha (float): Parameter of the Beta distribution, > 0. Defaults to 1.0.
         correct_lam (bool): Whether cutmix's label follows the area of the box that was really
             pasted (it is cut off at the border). The released code uses mixup's label for both
             views: False does the same. Defaults to True.
         **kwargs: ``mean``, ``std``, ``to_rgb``, ... of ``ClsDataPreprocessor``.
 
+    Raises:
+        ValueError: The options do not go together; the pipeline gives one image where its views
+            are wanted, views where one image is, or views of different sizes.
+
     Source:
-        BCE3S, released code: three views a step, partners drawn uniformly from a second batch
-        (here: from the same batch).
+        Mixed views: BCE3S, released code; three views a step, partners drawn uniformly from a
+        second batch (here: from the same batch). Views of the pipeline: BCL, section 3.3.
 
     Example:
-        >>> make_views = MultiViewDataPreprocessor(num_classes=10, mean=[0] * 3, std=[255] * 3)
-        >>> batch = dict(inputs=[torch.zeros(3, 32, 32, dtype=torch.uint8)] * 4,
-        ...              data_samples=[DataSample().set_gt_label(k) for k in range(4)])
-        >>> views = make_views(batch, training=True)
-        >>> views['inputs'].shape, len(views['data_samples'])
+        >>> image = torch.zeros(3, 32, 32, dtype=torch.uint8)
+        >>> samples = [DataSample().set_gt_label(k) for k in range(4)]
+        >>> mix = MultiViewDataPreprocessor(num_classes=10, mean=[0] * 3, std=[255] * 3)
+        >>> batch = mix(dict(inputs=[image] * 4, data_samples=samples), training=True)
+        >>> batch['inputs'].shape, len(batch['data_samples'])
         (torch.Size([12, 3, 32, 32]), 12)
+        >>> stack = MultiViewDataPreprocessor(views='pipeline', mean=[0] * 3, std=[255] * 3)
+        >>> two_views = [[image] * 4, [image] * 4]
+        >>> batch = stack(dict(inputs=two_views, data_samples=samples), training=True)
+        >>> batch['inputs'].shape, [sample.view for sample in batch['data_samples']]
+        (torch.Size([8, 3, 32, 32]), [0, 0, 0, 0, 1, 1, 1, 1])
     """
 
     def __init__(self, views=VIEWS, num_classes=None, alpha=1.0, correct_lam=True, **kwargs):
         super().__init__(num_classes=num_classes, **kwargs)
         views = (views,) if isinstance(views, str) else tuple(views)
-        if views[:1] != ('plain',) or not set(views) <= set(VIEWS) or len(set(views)) < len(views):
-            raise ValueError(f"views must be 'plain' and then others of {VIEWS}, got {views}")
+        if views != ('pipeline',) and (
+            views[:1] != ('plain',) or not set(views) <= set(VIEWS) or len(set(views)) < len(views)
+        ):
+            raise ValueError(
+                f"views must be 'plain' and then others of {VIEWS}, or 'pipeline', got {views}"
+            )
         if len(views) > 1 and not num_classes:
             raise ValueError(f'views {views} make soft labels, which need num_classes')
-        if len(views) > 1 and self.batch_augments is not None:
-            raise ValueError('views and batch_augments both mix the batch: use one of them')
+        if views != ('plain',) and self.batch_augments is not None:
+            raise ValueError(
+                f'batch_augments mix the only view, but views={views} are several: use one of them'
+            )
         if not alpha > 0:
             raise ValueError(f'alpha must be > 0, got {alpha}')
         self.views = views
@@ -62,11 +81,45 @@ class MultiViewDataPreprocessor(ClsDataPreprocessor):
         self.cutmix = CutMix(float(alpha), correct_lam=correct_lam)
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Normalise a batch and, in training, add its mixed views."""
+        """Normalise a batch and, in training, stack the pipeline's views or add mixed ones."""
+        # default_collate makes a tensor (N, C, H, W) of each view, pseudo_collate N images.
+        first = data['inputs'][0]
+        several = not isinstance(first, torch.Tensor) or first.dim() == 4
+        if training and self.views == ('pipeline',):
+            if not several:
+                raise ValueError(
+                    "views='pipeline' needs several views of each image, got one: is a MultiView "
+                    'transform missing from the pipeline?'
+                )
+            return self._stack_views(data)
+        if several:
+            where = f'views={self.views} take one' if training else 'the test takes one'
+            raise ValueError(
+                f'the pipeline gives {len(data["inputs"])} views of each image, {where}: '
+                "MultiView belongs in the training pipeline, with views='pipeline'"
+            )
         batch = super().forward(data, training)
-        images, samples = batch['inputs'], batch['data_samples']
-        if not training or len(self.views) == 1 or samples is None:
+        if not training or len(self.views) == 1 or batch['data_samples'] is None:
             return batch
+        return self._mix_views(batch['inputs'], batch['data_samples'])
+
+    def _stack_views(self, data: dict) -> dict:
+        first, *others = data['inputs']
+        batch = super().forward(dict(data, inputs=first), training=True)
+        images, samples = [batch['inputs']], batch['data_samples']
+        for view in others:
+            images.append(super().forward(dict(inputs=view), training=True)['inputs'])
+        sizes = [tuple(view.shape[-2:]) for view in images]
+        if len(set(sizes)) > 1:
+            raise ValueError(f'all views must have one size, got (H, W) = {sizes}')
+        if samples is not None:
+            # The copies share the tensors of view 0, such as the labels.
+            samples = [*samples, *(sample.new() for _ in others for sample in samples)]
+            for i, sample in enumerate(samples):
+                sample.set_field(i // len(images[0]), 'view', field_type='metainfo')
+        return dict(inputs=torch.cat(images), data_samples=samples)
+
+    def _mix_views(self, images: torch.Tensor, samples: list[DataSample]) -> dict:
         labels = torch.cat([sample.gt_label for sample in samples])
         scores = F.one_hot(labels, self.num_classes).float()
         lam = float(np.random.beta(self.alpha, self.alpha))

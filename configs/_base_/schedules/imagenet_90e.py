@@ -1,5 +1,5 @@
-# DBM on ImageNet-LT, supplement, table 1 (DBM-BCL): 90 epochs, batch 256, SGD 0.1 with weight
-# decay 5e-4, cosine.
+# BCL on ImageNet-LT, and DBM on top of it: 90 epochs, batch 256, SGD 0.1 with weight decay 5e-4,
+# cosine.
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=5e-4))
 param_scheduler = dict(type='CosineAnnealingLR', T_max=90, by_epoch=True)
 auto_scale_lr = dict(base_batch_size=256)

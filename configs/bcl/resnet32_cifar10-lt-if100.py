@@ -1,0 +1,22 @@
+# BCL on CIFAR-10-LT, imbalance 100, ResNet-32.
+#
+#   python tools/train.py configs/bcl/resnet32_cifar10-lt-if100.py
+#
+# Paper, table 3: 84.32. Not run.
+_base_ = [
+    '../_base_/models/resnet32_cifar.py',
+    '../_base_/datasets/cifar10-lt.py',
+    '../_base_/schedules/bcl_cifar_200e.py',
+    '../_base_/default_runtime.py',
+]
+class_counts = 'cifar10-lt-if100'
+
+# The first view is classified (AutoAugment, Cutout), the other two (SimAugment) are contrasted.
+data_preprocessor = dict(type='MultiViewDataPreprocessor', views='pipeline')
+model = dict(head=dict(type='BCLHead', num_classes=10, in_channels=64, class_counts=class_counts))
+train_dataloader = dict(
+    batch_size=256,
+    dataset=dict(class_counts=class_counts, dataset=dict(pipeline=_base_.contrastive_pipeline)),
+)
+val_evaluator = dict(class_counts=class_counts)
+test_evaluator = val_evaluator

@@ -1,0 +1,286 @@
+"""The pipelines of the dataset bases on images, drawn and real: size, colour, order and seeds."""
+
+import itertools
+import tarfile
+from pathlib import Path
+
+import cv2
+import mmcv
+import numpy as np
+import pytest
+import torch
+from mmcv.transforms import Compose, LoadImageFromFile
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+from mmpretrain.registry import MODELS, TRANSFORMS
+
+import mmlt  # noqa: F401
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+CIFAR = list(itertools.product(['cifar10-lt', 'cifar100-lt'], ['pickle', 'folder']))
+PHOTOS = [(name, 'photo') for name in ('imagenet-lt', 'inat2018', 'places-lt')]
+ARCHIVES = {
+    'cifar10-lt': 'cifar10-jpeg.tar.xz',
+    'cifar100-lt': 'cifar100-jpeg.tar.xz',
+    'imagenet-lt': 'imagenet-sample.tar',
+}
+RED, BATCH, PACK = (255, 0, 0), 4, dict(type='PackInputs')
+
+
+@pytest.fixture(autouse=True)
+def mmpretrain_scope(own_default_scope):
+    """The default scope of every config: MultiView and RandomApply look their parts up in it."""
+    DefaultScope.get_instance('pipelines', scope_name='mmpretrain')
+
+
+class Case:
+    """A dataset base, the size of its images, and photos on the disk."""
+
+    def __init__(self, name, layout, folder):
+        self.cfg = Config.fromfile(CONFIGS / f'_base_/datasets/{name}.py')
+        self.is_bgr = layout != 'pickle'
+        self.size = 224 if layout == 'photo' else 32
+        self.paths = sorted(folder.glob('*.*'))
+        self.policy = self.cfg.get('rand_augment_pipeline', self.cfg.train_pipeline)
+
+    def item(self, number=0):
+        """What the dataset hands to its pipeline."""
+        path = str(self.paths[number])
+        if self.is_bgr:
+            return dict(img_path=path, gt_label=number)
+        return dict(img=mmcv.imread(path, channel_order='rgb'), gt_label=number)
+
+
+@pytest.fixture(scope='module')
+def photos(tmp_path_factory):
+    """A function that gives the folder with the photos of a source."""
+    folders = {}
+
+    def extract(source, size):
+        if (source, size) in folders:
+            return folders[source, size]
+        folder = folders[source, size] = tmp_path_factory.mktemp('photos')
+        if isinstance(source, Path):
+            with tarfile.open(source) as archive:
+                images = (m for m in archive if m.name.lower().endswith(('.jpg', '.jpeg')))
+                for number, member in enumerate(itertools.islice(images, BATCH)):
+                    (folder / f'{number}.jpg').write_bytes(archive.extractfile(member).read())
+            return folder
+        for number in range(BATCH):
+            y, x = np.mgrid[: size[0], : size[1]] / max(size)
+            image = np.stack([y, x, (x + y) / 2 + number / 20], axis=-1) * 200
+            cv2.imwrite(str(folder / f'{number}.png'), image.astype(np.uint8))
+        return folder
+
+    return extract
+
+
+@pytest.fixture(params=['drawn', 'real'])
+def case(request, benchmark_and_layout, photos, monkeypatch):
+    name, layout = benchmark_and_layout
+    monkeypatch.setenv('MMLT_CIFAR', 'pickle' if layout == 'photo' else layout)
+    size = (230, 300) if layout == 'photo' else (32, 32)
+    source = request.param
+    if source == 'real':
+        archive = ARCHIVES.get(name, ARCHIVES['imagenet-lt'])
+        source = request.getfixturevalue('real_data') / archive
+    return Case(name, layout, photos(source, size))
+
+
+def cases(*benchmarks):
+    names = ['-'.join(benchmark) for benchmark in benchmarks]
+    return pytest.mark.parametrize('benchmark_and_layout', benchmarks, ids=names)
+
+
+def build(transforms):
+    return Compose([TRANSFORMS.build(transform) for transform in transforms])
+
+
+def seed(number):
+    np.random.seed(number)
+    torch.manual_seed(number)
+
+
+def run(pipeline, item, number=0):
+    seed(number)
+    return pipeline(item)
+
+
+def view_transforms(case, view):
+    multi_view = next(t for t in case.cfg.contrastive_pipeline if t.type == 'MultiView')
+    return multi_view.transforms[view]
+
+
+@cases(*CIFAR, *PHOTOS)
+def test_pipelines_of_one_view_give_uint8_images_that_follow_the_seed(case):
+    names = {name for name in case.cfg if name.endswith('_pipeline')} - {'contrastive_pipeline'}
+    policy = {'rand_augment_pipeline'} if case.size == 224 else set()  # CIFAR has AutoAugment
+    assert names == {'train_pipeline', 'test_pipeline'} | policy
+    for name in names:
+        pipeline = build(case.cfg[name])
+        packed, again, other = (run(pipeline, case.item(1), k) for k in (1, 1, 2))
+        assert packed['inputs'].shape == (3, case.size, case.size)
+        assert packed['inputs'].dtype == torch.uint8
+        assert packed['data_samples'].gt_label.tolist() == [1]
+        assert torch.equal(packed['inputs'], again['inputs'])
+        assert torch.equal(packed['inputs'], other['inputs']) == (name == 'test_pipeline')
+
+
+@cases(*CIFAR, *PHOTOS)
+def test_contrastive_pipeline_gives_three_views_of_one_decoded_image(case, monkeypatch):
+    decoded = []
+    transform = LoadImageFromFile.transform
+    monkeypatch.setattr(
+        LoadImageFromFile, 'transform', lambda *args: decoded.append(1) or transform(*args)
+    )
+    views = build(case.cfg.contrastive_pipeline)(case.item(2))['inputs']
+    assert len(decoded) == case.is_bgr  # the pickles are decoded already
+    assert [(view.shape, view.dtype) for view in views] == [
+        ((3, case.size, case.size), torch.uint8)
+    ] * 3
+    assert not any(torch.equal(*pair) for pair in itertools.combinations(views, 2))
+
+
+@cases(*CIFAR, *PHOTOS)
+def test_view_0_has_the_policy_and_the_others_sim_augment(case):
+    sim_augment = build([*case.policy[: int(case.is_bgr)], *view_transforms(case, 1), PACK])
+    views = run(build(case.cfg.contrastive_pipeline), case.item(), 7)['inputs']
+    wanted = [run(build(case.policy), case.item(), 7)['inputs']]
+    # The views are drawn one after the other.
+    wanted += [sim_augment(case.item())['inputs'] for _ in range(2)]
+    assert all(torch.equal(*pair) for pair in zip(views, wanted))
+    kinds = [{t.type for t in view_transforms(case, view)} for view in (0, 1)]
+    assert kinds[0] >= ({'CifarAutoAugment', 'Cutout'} if case.size == 32 else {'RandAugment'})
+    assert 'torchvision/RandomGrayscale' in kinds[1] - kinds[0]
+
+
+@cases(*CIFAR, *PHOTOS)
+def test_views_follow_the_seed(case):
+    pipeline = build(case.cfg.contrastive_pipeline)
+    views, again, others = (run(pipeline, case.item(), k)['inputs'] for k in (3, 3, 4))
+    assert all(torch.equal(*pair) for pair in zip(views, again))
+    assert not any(torch.equal(*pair) for pair in zip(views, others))
+
+
+def colour(case, rgb, jitter, grey):
+    """The RGB colour of a uniform image after SimAugment with these two probabilities."""
+    transforms = [dict(t) for t in view_transforms(case, 1)]
+    for transform in transforms:
+        if transform['type'] == 'RandomApply':
+            transform['prob'] = jitter
+        elif transform['type'] == 'torchvision/RandomGrayscale':
+            transform['p'] = grey
+    step = -1 if case.is_bgr else 1
+    image = np.full((40, 50, 3), rgb[::step], np.uint8)
+    out = build(transforms)(dict(img=image))['img']
+    assert out.shape == (case.size, case.size, 3)
+    assert (out == out[0, 0]).all()
+    return tuple(out[0, 0].tolist()[::step])
+
+
+@cases(*CIFAR, PHOTOS[0])
+@pytest.mark.parametrize('case', ['drawn'], indirect=True)
+def test_colours_are_those_of_an_rgb_image_in_both_channel_orders(case):
+    assert colour(case, RED, jitter=0, grey=0) == RED
+    # Luma, ITU-R 601: 0.299 of red, and 0.114 if the channels were swapped.
+    assert colour(case, RED, jitter=0, grey=1) == (76, 76, 76)
+    seed(0)
+    jittered = [colour(case, RED, jitter=1, grey=0) for _ in range(20)]
+    assert len(set(jittered)) > 10
+    assert all(red == max(red, green, blue) for red, green, blue in jittered)
+
+
+@cases(('cifar10-lt', 'pickle'), ('cifar10-lt', 'folder'), PHOTOS[0])
+@pytest.mark.parametrize('case', ['drawn'], indirect=True)
+def test_sim_augment_jitters_four_of_five_and_greys_one_of_five(case):
+    sim_augment, draws = build(view_transforms(case, 1)), 500
+    seed(0)
+    colours = []
+    for _ in range(draws):
+        image = np.full((32, 32, 3), (200, 120, 40), np.uint8)
+        colours.append(tuple(sim_augment(dict(img=image))['img'][0, 0].tolist()))
+    kept = colours.count((200, 120, 40))
+    grey = sum(len(set(c)) == 1 for c in colours)
+    for count, probability in ((kept, 0.2 * 0.8), (grey, 0.2)):
+        deviation = (draws * probability * (1 - probability)) ** 0.5
+        assert abs(count - draws * probability) < 4 * deviation
+
+
+@pytest.mark.parametrize('kind', ['Rotate', 'Shear', 'Translate'])
+def test_rand_augment_pads_with_the_mean_colour(kind):
+    cfg = Config.fromfile(CONFIGS / '_base_/datasets/photos_224.py')
+    policies = [dict(type=kind, magnitude_range=(0, 0.4), prob=1.0)]
+    if kind == 'Rotate':
+        policies[0]['magnitude_range'] = (0, 30)
+    augment = build([dict(cfg.rand_augment[-1], policies=policies)])
+    out = run(augment, dict(img=np.full((60, 60, 3), 255, np.uint8)))['img']
+    colours = {tuple(c) for c in out[[0, 0, -1, -1], [0, -1, 0, -1]].tolist()}
+    mean = tuple(round(value) for value in reversed(cfg.data_preprocessor.mean))
+    assert mean in colours <= {mean, (255, 255, 255)}
+
+
+def test_rand_augment_leaves_something_to_see():
+    cfg = Config.fromfile(CONFIGS / '_base_/datasets/photos_224.py')
+    augment = build([dict(cfg.rand_augment[-1])])
+    ramp = np.indices((64, 64)).sum(axis=0).astype(np.uint8)
+    photo = np.stack([ramp, 127 - ramp, 2 * ramp], axis=-1)
+    spread = [run(augment, dict(img=photo.copy()), seed)['img'].std() for seed in range(300)]
+    assert min(spread) > 5
+
+
+@pytest.mark.parametrize(
+    'name', ['resnet50_imagenet-lt', 'resnext50_imagenet-lt', 'resnet50_inat2018']
+)
+def test_dbm_trains_with_rand_augment(name):
+    cfg = Config.fromfile(CONFIGS / f'dbm/dbm-bs_{name}.py')
+    assert cfg.train_dataloader.dataset.pipeline == cfg.rand_augment_pipeline
+    kinds = [t.type for t in cfg.rand_augment_pipeline]
+    assert kinds[-3:] == ['ColorJitter', 'RandAugment', 'PackInputs']
+
+
+class Photos(torch.utils.data.Dataset):
+    def __init__(self, case):
+        self.case, self.pipeline = case, build(case.cfg.contrastive_pipeline)
+
+    def __len__(self):
+        return BATCH
+
+    def __getitem__(self, number):
+        return self.pipeline(self.case.item(number))
+
+
+def first_batch(case, workers, collate, number=0):
+    loader = dict(
+        dataset=Photos(case),
+        batch_size=BATCH,
+        num_workers=workers,
+        sampler=dict(type='DefaultSampler', shuffle=True, seed=5),
+        collate_fn=dict(type=collate),
+    )
+    seed(number)
+    return next(iter(Runner.build_dataloader(loader, seed=number)))
+
+
+@cases(*CIFAR[:2], PHOTOS[0])
+@pytest.mark.parametrize('workers', [0, 2])
+@pytest.mark.parametrize('collate', ['default_collate', 'pseudo_collate'])
+def test_a_loaded_batch_becomes_stacked_views(case, workers, collate):
+    settings = dict(case.cfg.data_preprocessor)
+    preprocessor = MODELS.build(dict(settings, type='MultiViewDataPreprocessor', views='pipeline'))
+    loaded = first_batch(case, workers, collate)
+    batch = preprocessor(loaded, training=True)
+    order = [sample.gt_label.item() for sample in batch['data_samples']]
+    assert sorted(order[:BATCH]) == list(range(BATCH))
+    assert order == order[:BATCH] * 3
+    assert [s.view for s in batch['data_samples']] == [v for v in range(3) for _ in range(BATCH)]
+
+    rgb = torch.stack([image for view in loaded['inputs'] for image in view])
+    rgb = rgb[:, [2, 1, 0]] if case.is_bgr else rgb
+    mean, std = (torch.tensor(settings[key])[:, None, None] for key in ('mean', 'std'))
+    torch.testing.assert_close(batch['inputs'], (rgb - mean) / std)
+
+    again = preprocessor(first_batch(case, workers, collate), training=True)
+    assert torch.equal(again['inputs'], batch['inputs'])
+    other = preprocessor(first_batch(case, workers, collate, number=1), training=True)
+    assert not any(torch.equal(*pair) for pair in zip(other['inputs'], batch['inputs']))
