@@ -8,4 +8,13 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-model = dict(head=dict(type='LinearClsHead', num_classes=10, in_channels=64))
+model = dict(
+    head=dict(
+        type='TripartiteHead',
+        num_classes=10,
+        in_channels=64,
+        class_counts='digits-lt-if50',
+        classifier=dict(type='torch.nn.Linear'),
+        joint=dict(type='SoftmaxPairLoss'),
+    )
+)

@@ -2,6 +2,7 @@ from mmlt.engine.hooks.class_counts_check_hook import ClassCountsCheckHook
 from mmlt.engine.hooks.classifier_retraining_hook import ClassifierRetrainingHook
 from mmlt.engine.hooks.deferred_reweighting_hook import DeferredReweightingHook
 from mmlt.engine.hooks.epoch_seed_hook import EpochSeedHook
+from mmlt.engine.hooks.max_norm_hook import MaxNormHook
 from mmlt.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook
 
 __all__ = [
@@ -9,5 +10,6 @@ __all__ = [
     'ClassifierRetrainingHook',
     'DeferredReweightingHook',
     'EpochSeedHook',
+    'MaxNormHook',
     'SafeCheckpointHook',
 ]

@@ -4,9 +4,9 @@ import inspect
 
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmpretrain.registry import HOOKS
 
+from mmlt.engine.bare_model import bare_model
 from mmlt.models.losses import ClassBalancedLoss
 
 
@@ -47,7 +47,7 @@ class DeferredReweightingHook(Hook):
 
     def before_train(self, runner) -> None:
         """Check the head before the first iteration, not in epoch ``begin_epoch``."""
-        head = _head(runner)
+        head = getattr(bare_model(runner), 'head', None)
         name = type(head).__name__
         for attribute in ('class_counts', 'loss_module'):
             if getattr(head, attribute, None) is None:
@@ -79,15 +79,10 @@ class DeferredReweightingHook(Hook):
         """Wrap the criterion once, also when a run was resumed behind ``begin_epoch``."""
         if self._wrapped or runner.epoch < self.begin_epoch:
             return
-        head = _head(runner)
+        head = getattr(bare_model(runner), 'head', None)
         weighted = ClassBalancedLoss(
             head.class_counts.tolist(), criterion=head.loss_module, **self.kwargs
         )
         head.loss_module = weighted.to(head.class_counts.device)
         self._wrapped = True
         print_log(f'Class weights from epoch {runner.epoch + 1} on', logger='current')
-
-
-def _head(runner):
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    return getattr(model, 'head', None)

@@ -12,7 +12,7 @@ from mmpretrain.structures import DataSample
 from mmlt.class_counts import load_class_counts
 from mmlt.functional import class_log_prior, sample_negatives
 from mmlt.models.build import build_part
-from mmlt.models.layers import NormedLinear
+from mmlt.models.layers import NormedLinear, ScaledLinear
 from mmlt.models.targets import split_views, stack_target
 
 PAIR_CRITERIA = {'sigmoid': 'SigmoidPairLoss', 'softmax': 'SoftmaxPairLoss'}
@@ -58,6 +58,8 @@ class TripartiteHead(ClsHead):
             set of classes a batch, the batch's own always in it (the released code).
         logit_adjustment (float): Test-time tau: tau * log prior of ``class_counts`` is subtracted
             from the logits. Defaults to 0.0.
+        target_class_counts (optional): Class counts of the set that is tested, in the forms of
+            ``class_counts``; tau times their log prior is added. Defaults to None: balanced.
         tau_normalization (float, optional): Test-time tau in [0, 1]: the rows of a linear
             classifier are divided by their norm to the power tau, and the bias is dropped.
         **kwargs: ``topk``, ``cal_acc`` and ``init_cfg`` of mmpretrain's ``ClsHead``.
@@ -68,7 +70,8 @@ class TripartiteHead(ClsHead):
 
     Source:
         BCE3S, eqs. 6 and 25; views and bank as released. Logit adjustment: Menon et al. 2021,
-        eq. 9. Tau-normalisation: Kang et al. 2020, section 4.
+        eq. 9; with a target prior: Hong et al. 2021 (LADE). Tau-normalisation: Kang et al. 2020,
+        section 4.
 
     Example:
         >>> head = TripartiteHead(10, 64, joint='sigmoid', contrast='sigmoid', uniform='softmax')
@@ -92,6 +95,7 @@ class TripartiteHead(ClsHead):
         negative_ratio: float = 1.0,
         negative_sampling: str = 'sample',
         logit_adjustment: float = 0.0,
+        target_class_counts=None,
         tau_normalization: float | None = None,
         **kwargs,
     ):
@@ -134,7 +138,7 @@ class TripartiteHead(ClsHead):
                     f'{type(self.classifier).__name__}'
                 )
             self.margin = build_part(margin, counts)
-        self._set_test_time(logit_adjustment, tau_normalization)
+        self._set_test_time(logit_adjustment, target_class_counts, tau_normalization)
         self.contrast = self.uniform = self.neck = None
         if contrast is not None:
             self.contrast = _build_criterion(contrast, PAIR_CRITERIA, counts, 'contrast')
@@ -148,12 +152,24 @@ class TripartiteHead(ClsHead):
         if uniform is not None:
             self.uniform = _build_criterion(uniform, UNIFORM_CRITERIA, counts, 'uniform')
 
-    def _set_test_time(self, logit_adjustment: float, tau_normalization: float | None) -> None:
+    def _set_test_time(self, logit_adjustment, target_class_counts, tau_normalization) -> None:
         if logit_adjustment and self._counts is None:
             raise ValueError('logit_adjustment needs class_counts')
+        target = None
+        if target_class_counts is not None:
+            if not logit_adjustment:
+                raise ValueError('target_class_counts needs logit_adjustment > 0, such as 1.0')
+            target = torch.tensor(load_class_counts(target_class_counts))
+            if len(target) != self.num_classes:
+                raise ValueError(
+                    f'target_class_counts has {len(target)} classes, num_classes is '
+                    f'{self.num_classes}'
+                )
+        # What the test set is like is no business of a checkpoint.
+        self.register_buffer('target_class_counts', target, persistent=False)
         if tau_normalization is not None:
             if not isinstance(self.classifier, nn.Linear) or isinstance(
-                self.classifier, NormedLinear
+                self.classifier, NormedLinear | ScaledLinear
             ):
                 raise ValueError(
                     'tau_normalization needs a linear classifier whose rows differ in norm, got '
@@ -174,8 +190,10 @@ class TripartiteHead(ClsHead):
             norm = weight.norm(dim=1, keepdim=True).clamp(min=1e-12)
             logits = nn.functional.linear(features, weight / norm**self.tau_normalization)
         if self.logit_adjustment:
-            log_prior = class_log_prior(self.class_counts).to(logits)
-            logits = logits - self.logit_adjustment * log_prior
+            log_ratio = class_log_prior(self.class_counts)
+            if self.target_class_counts is not None:
+                log_ratio = log_ratio - class_log_prior(self.target_class_counts)
+            logits = logits - self.logit_adjustment * log_ratio.to(logits)
         return logits
 
     def pre_logits(self, feats: tuple[torch.Tensor]) -> torch.Tensor:

@@ -3,5 +3,13 @@ from mmlt.models.layers.cosine_linear import CosineLinear
 from mmlt.models.layers.dbm_margin import DBMMargin
 from mmlt.models.layers.ldam_margin import LDAMMargin
 from mmlt.models.layers.normed_linear import NormedLinear
+from mmlt.models.layers.scaled_linear import ScaledLinear
 
-__all__ = ['ConstantMargin', 'CosineLinear', 'DBMMargin', 'LDAMMargin', 'NormedLinear']
+__all__ = [
+    'ConstantMargin',
+    'CosineLinear',
+    'DBMMargin',
+    'LDAMMargin',
+    'NormedLinear',
+    'ScaledLinear',
+]

@@ -1,0 +1,192 @@
+"""Second stages as runs of their own, on the digits: eq. 35, cRT, LWS, MaxNorm."""
+
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+import mmlt  # noqa: F401
+from mmlt.engine.hooks import MaxNormHook
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+
+
+def run(config, work_dir, max_epochs=2, **options) -> Runner:
+    """Train a config of the digits for few epochs."""
+    cfg = Config.fromfile(CONFIGS / config)
+    cfg.work_dir = str(work_dir)
+    cfg.experiment_name = f'{work_dir.name}-{max_epochs}'
+    cfg.train_cfg.update(max_epochs=max_epochs, val_interval=max_epochs)
+    cfg.param_scheduler = []
+    cfg.default_hooks.checkpoint.max_keep_ckpts = -1
+    cfg.merge_from_dict(options)
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return runner
+
+
+def weights(work_dir, epoch) -> dict:
+    return torch.load(work_dir / f'epoch_{epoch}.pth', weights_only=True)['state_dict']
+
+
+def changed(before: dict, after: dict) -> set[str]:
+    return {name for name in before if not torch.equal(before[name], after[name])}
+
+
+@pytest.fixture(scope='module')
+def stage1(tmp_path_factory):
+    """First stages: BCE3S, and cross-entropy on a linear classifier."""
+    root = tmp_path_factory.mktemp('stage1')
+    run('bce3s/stage1_resnet20_digits-lt.py', root / 'bce3s')
+    run('baselines/ce_resnet20_digits-lt.py', root / 'ce')
+    return root
+
+
+@pytest.mark.parametrize(
+    ('config', 'first', 'trained'),
+    [
+        ('bce3s/stage2_resnet20_digits-lt.py', 'bce3s', {'weight', 'bias'}),
+        ('baselines/crt_resnet20_digits-lt.py', 'ce', {'weight', 'bias'}),
+        ('baselines/lws_resnet20_digits-lt.py', 'ce', {'scale'}),
+    ],
+)
+def test_the_second_stage_trains_its_part_alone(config, first, trained, stage1, tmp_path):
+    load_from = str(stage1 / first / 'epoch_2.pth')
+    runner = run(config, tmp_path / 'two', load_from=load_from)
+    before, after = weights(stage1 / first, 2), weights(tmp_path / 'two', 2)
+    # The running statistics of BatchNorm are among what did not change, bit for bit.
+    kept = {name for name in after if not name.startswith('head.classifier')}
+    assert kept == {name for name in before if not name.startswith('head.classifier')}
+    assert changed({name: before[name] for name in kept}, after) == set()
+    if 'scale' in trained:
+        before['head.classifier.scale'] = torch.ones(10)
+    assert changed(before, after) == {f'head.classifier.{name}' for name in trained}
+    assert runner.val_loop.evaluator.metrics[0].per_class
+
+
+def test_crt_begins_from_new_class_vectors(stage1, tmp_path):
+    load_from = str(stage1 / 'ce/epoch_2.pth')
+    options = {'load_from': load_from, 'optim_wrapper.optimizer.lr': 0.0}
+    run('baselines/crt_resnet20_digits-lt.py', tmp_path / 'reset', 1, **options)
+    old = weights(stage1 / 'ce', 2)['head.classifier.weight']
+    new = weights(tmp_path / 'reset', 1)['head.classifier.weight']
+    assert torch.nn.functional.cosine_similarity(old.flatten(), new.flatten(), dim=0).abs() < 0.3
+    assert new.abs().max() <= 64**-0.5  # nn.Linear's own initial range
+    options['custom_hooks.0.reset'] = False
+    run('baselines/crt_resnet20_digits-lt.py', tmp_path / 'kept', 1, **options)
+    assert torch.equal(weights(tmp_path / 'kept', 1)['head.classifier.weight'], old)
+
+
+def test_the_samplers_draws_are_balanced(stage1, tmp_path):
+    runner = run(
+        'baselines/crt_resnet20_digits-lt.py',
+        tmp_path / 'run',
+        1,
+        load_from=str(stage1 / 'ce/epoch_2.pth'),
+    )
+    loader = runner.train_dataloader
+    labels = loader.dataset.get_gt_labels()[list(loader.sampler)]
+    drawn = torch.bincount(torch.as_tensor(labels), minlength=10)
+    wanted = len(labels) / 10
+    assert len(labels) == 314
+    assert ((drawn - wanted).abs() < 4 * (wanted * 0.9) ** 0.5).all()
+
+
+@pytest.mark.parametrize('resume_at', [1, 2])
+def test_a_resumed_second_stage_ends_as_an_unbroken_one(resume_at, stage1, tmp_path):
+    config, load_from = 'baselines/crt_resnet20_digits-lt.py', str(stage1 / 'ce/epoch_2.pth')
+    hooks = [dict(type='MaxNormHook', by_epoch=False)]
+    options = {'load_from': load_from}
+
+    def go(name, epochs, **more):
+        cfg = Config.fromfile(CONFIGS / config)
+        return run(
+            config, tmp_path / name, epochs, custom_hooks=[*cfg.custom_hooks, *hooks], **more
+        )
+
+    go('whole', 3, **options)
+    go('broken', resume_at, **options)
+    go('broken', 3, resume=True)
+    assert changed(weights(tmp_path / 'whole', 3), weights(tmp_path / 'broken', 3)) == set()
+
+
+def test_a_second_stage_without_a_first_is_refused(tmp_path):
+    with pytest.raises(ValueError, match='load_from=CHECKPOINT'):
+        run('bce3s/stage2_resnet20_digits-lt.py', tmp_path / 'none')
+
+
+def test_an_unknown_part_is_refused(stage1, tmp_path):
+    options = {
+        'load_from': str(stage1 / 'bce3s/epoch_2.pth'),
+        'custom_hooks.0.trained': 'classifier.scale',
+    }
+    with pytest.raises(ValueError, match="trained='classifier.scale' is no part of BCE3SHead"):
+        run('bce3s/stage2_resnet20_digits-lt.py', tmp_path / 'unknown', **options)
+
+
+# --- MaxNorm ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('by_epoch', [True, False])
+def test_max_norm_bounds_the_rows_by_the_rule(by_epoch, stage1, tmp_path):
+    first = weights(stage1 / 'ce', 2)['head.classifier.weight']
+    norms = [sum(v * v for v in row) ** 0.5 for row in first.tolist()]
+    threshold = min(norms) + 0.25 * (max(norms) - min(norms))
+    hook = dict(type='MaxNormHook', ratio=0.25, by_epoch=by_epoch)
+    runner = run(
+        'baselines/ce_resnet20_digits-lt.py',
+        tmp_path / 'run',
+        custom_hooks=[hook],
+        load_from=str(stage1 / 'ce/epoch_2.pth'),
+    )
+    assert runner.message_hub.get_info('max_norm_threshold') == pytest.approx(threshold)
+    for epoch in (1, 2):  # the checkpoints hold projected rows
+        rows = weights(tmp_path / 'run', epoch)['head.classifier.weight']
+        assert rows.norm(dim=1).max() <= threshold * (1 + 1e-6)
+
+
+def test_max_norm_shortens_long_rows_and_leaves_short_ones():
+    layer = torch.nn.Linear(2, 3)
+    layer.weight.data = torch.tensor([[3.0, 4.0], [0.6, 0.8], [0.0, 0.0]])
+    head = torch.nn.ModuleDict({'classifier': layer})
+    runner = type('R', (), {})()
+    runner.model = torch.nn.Module()
+    runner.model.head = torch.nn.Module()
+    runner.model.head.classifier = head['classifier']
+    runner.epoch = 0
+    runner.message_hub = type('M', (), {'get_info': staticmethod(lambda name: 2.0)})()
+    MaxNormHook()._project(runner)
+    wanted = torch.tensor([[1.2, 1.6], [0.6, 0.8], [0.0, 0.0]])
+    torch.testing.assert_close(layer.weight.data, wanted)
+
+
+def test_max_norm_warns_where_rows_are_normalised(stage1, tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        runner = run(
+            'bce3s/stage2_resnet20_digits-lt.py',
+            tmp_path / 'run',
+            1,
+            load_from=str(stage1 / 'bce3s/epoch_2.pth'),
+            custom_hooks=[
+                dict(type='ClassifierRetrainingHook', begin_epoch=0),
+                dict(type='MaxNormHook'),
+            ],
+        )
+    log = next(Path(runner.log_dir).glob('*.log')).read_text()
+    assert 'MaxNormHook has no effect: NormedLinear normalises its rows' in log
+
+
+@pytest.mark.parametrize(
+    ('options', 'match'),
+    [
+        (dict(ratio=1.5), r'ratio must be in \[0, 1\], got 1.5'),
+        (dict(threshold=0), 'threshold must be > 0, got 0'),
+        (dict(begin_epoch=-1), 'begin_epoch must be >= 0, got -1'),
+    ],
+)
+def test_bad_options_are_refused(options, match):
+    with pytest.raises(ValueError, match=match):
+        MaxNormHook(**options)
