@@ -172,6 +172,34 @@ def test_logit_adjustment_subtracts_the_prior(batch):
     torch.testing.assert_close(adjusted((features,)), plain((features,)) - 1.5 * log_prior)
 
 
+def test_logit_adjustment_adds_the_prior_of_the_tested_set(batch):
+    features, _ = batch
+    target = [10, 20, 30, 40]
+    plain = linear_head()
+    shifted = linear_head(logit_adjustment=1.0, target_class_counts=target)
+    wanted = plain((features,)).softmax(dim=1) * torch.tensor(target) / torch.tensor(COUNTS)
+    wanted = wanted / wanted.sum(dim=1, keepdim=True)
+    torch.testing.assert_close(shifted((features,)).softmax(dim=1), wanted)
+    # Trained on the prior that is tested: nothing to adjust.
+    same = linear_head(logit_adjustment=1.0, target_class_counts=COUNTS)
+    torch.testing.assert_close(same((features,)), plain((features,)))
+    balanced = linear_head(logit_adjustment=1.0, target_class_counts=[7] * K)
+    adjusted = linear_head(logit_adjustment=1.0)((features,))
+    torch.testing.assert_close(balanced((features,)).softmax(1), adjusted.softmax(1))
+    assert 'target_class_counts' not in shifted.state_dict()
+
+
+def test_scaled_linear_begins_as_the_linear_classifier_it_goes_on_from(batch):
+    features, labels = batch
+    plain, scaled = linear_head(), build('TripartiteHead', classifier=dict(type='ScaledLinear'))
+    missing = scaled.load_state_dict(plain.state_dict(), strict=False)
+    assert missing.missing_keys == ['classifier.scale']
+    torch.testing.assert_close(scaled((features,)), plain((features,)))
+    factors = torch.tensor([1.0, 0.5, 2.0, 3.0])
+    scaled.classifier.scale.data.copy_(factors)
+    torch.testing.assert_close(scaled((features,)), factors * plain((features,)))
+
+
 def test_test_time_options_do_not_train(batch):
     features, labels = batch
     plain = linear_head().loss((features,), samples(labels))
@@ -193,6 +221,11 @@ def test_tau_normalization_divides_the_rows(tau, batch):
         (dict(margin=dict(type='DBMMargin')), 'margin needs a classifier with cosines.*Linear'),
         (dict(tau_normalization=1.5), r'tau_normalization must be in \[0, 1\], got 1.5'),
         (dict(class_counts=None, logit_adjustment=1.0), 'logit_adjustment needs class_counts'),
+        (dict(target_class_counts=COUNTS), 'target_class_counts needs logit_adjustment > 0'),
+        (
+            dict(logit_adjustment=1.0, target_class_counts=[1, 2]),
+            'target_class_counts has 2 classes, num_classes is 4',
+        ),
     ],
 )
 def test_bad_options_are_named(options, match):
@@ -200,7 +233,7 @@ def test_bad_options_are_named(options, match):
         linear_head(**options)
 
 
-@pytest.mark.parametrize('kind', ['NormedLinear', 'CosineLinear'])
+@pytest.mark.parametrize('kind', ['NormedLinear', 'CosineLinear', 'ScaledLinear'])
 def test_tau_normalization_needs_rows_of_different_length(kind):
     with pytest.raises(ValueError, match=f'rows differ in norm, got {kind}'):
         build('TripartiteHead', classifier=dict(type=kind), tau_normalization=1.0)
