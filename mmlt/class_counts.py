@@ -1,12 +1,18 @@
-"""Training images per class: from a list, a JSON file or the name of a benchmark."""
+"""Images per class: from a list, a JSON file, the name of a benchmark, or a part of these."""
 
 import json
 import re
+from collections.abc import Mapping
 from numbers import Integral
 from os import PathLike
 from pathlib import Path
 
-from mmlt.functional.class_stats import exponential_class_counts, step_class_counts
+from mmlt.functional.class_stats import (
+    exponential_class_counts,
+    shifted_class_counts,
+    step_class_counts,
+    validation_counts,
+)
 
 _FOLDER = Path(__file__).parent / 'datasets' / 'class_counts'
 _FILES = {
@@ -23,6 +29,8 @@ _KNOWN = (
     "'{cifar10,cifar100,digits}-lt-if<N>' and '{cifar10,cifar100,digits}-lt-step-if<N>' "
     "with the imbalance factor N, for example 'cifar100-lt-if50'"
 )
+_SPLIT_KEYS = {'base', 'val_fraction'}
+_SHIFT_KEYS = {'base', 'ratio', 'direction', 'max_count'}
 
 
 def load_class_counts(spec) -> list[int]:
@@ -32,17 +40,25 @@ def load_class_counts(spec) -> list[int]:
     (exponential), or the later half of the classes has ``int(n_max / N)`` (step).
 
     Args:
-        spec (Sequence[int] | Tensor | ndarray | str | PathLike): the counts themselves (each
-            >= 1), the path of a JSON file that holds them as one plain list (written by
+        spec (Sequence[int] | Tensor | ndarray | str | PathLike | dict): the counts themselves
+            (each >= 1), the path of a JSON file that holds them as one plain list (written by
             ``tools/dataset_converters/count_classes.py``), or a name: 'imagenet-lt',
             'inaturalist2018', 'places-lt', 'cifar10-lt-if100', 'cifar10-lt-step-if100',
-            'cifar100-lt-if50', 'digits-lt-if50', with any whole imbalance factor >= 1.
+            'cifar100-lt-if50', 'digits-lt-if50', with any whole imbalance factor >= 1. Or what is
+            made of such a ``base``:
+            ``dict(base=..., val_fraction=0.1)``: the training part that a validation split
+            leaves, see :func:`mmlt.functional.validation_counts`;
+            ``dict(base=..., ratio=50, direction='backward', max_count=100)``: a test set with a
+            shifted prior, see :func:`mmlt.functional.shifted_class_counts`. ``max_count`` is
+            what the balanced test set has of every class: 1000 for CIFAR-10, 100 for CIFAR-100,
+            50 for ImageNet-LT.
 
     Returns:
         list[int]: one positive count a class.
 
     Raises:
-        ValueError: unknown name, empty list, a count < 1, a JSON file that holds no list.
+        ValueError: unknown name, empty list, a count < 1, a JSON file that holds no list, a dict
+            with other keys than these.
         TypeError: a count that is not an integer, or a spec of another type.
         FileNotFoundError: no JSON file at the path.
 
@@ -54,17 +70,61 @@ def load_class_counts(spec) -> list[int]:
         10847
         >>> load_class_counts([50, 10, 2])
         [50, 10, 2]
+        >>> load_class_counts(dict(base=[50, 10, 2], val_fraction=0.1))
+        [45, 9, 2]
+        >>> load_class_counts(dict(base=[5, 9, 2], ratio=4, direction='forward', max_count=8))
+        [4, 8, 2]
     """
     if isinstance(spec, str | PathLike):
         return _from_string(spec)
+    if isinstance(spec, Mapping):
+        base, change = _from_mapping(spec)
+        if 'ratio' in change:
+            return shifted_class_counts(base, **change)
+        return [n - v for n, v in zip(base, validation_counts(base, **change))]
     if hasattr(spec, 'tolist'):
         spec = spec.tolist()
     if not isinstance(spec, list | tuple):
         raise TypeError(
-            'class_counts must be a sequence of integers, the path of a JSON file or a name, '
-            f'got {spec!r} of type {type(spec).__name__}'
+            'class_counts must be a sequence of integers, the path of a JSON file, a name or a '
+            f'dict, got {spec!r} of type {type(spec).__name__}'
         )
     return _checked(spec, 'class_counts')
+
+
+def load_validation_counts(spec) -> list[int]:
+    """Return the number of images of every class that ``val_fraction`` of a spec sets aside.
+
+    Args:
+        spec: as for :func:`load_class_counts`.
+
+    Returns:
+        list[int]: one count >= 0 a class; all are 0 if the spec has no ``val_fraction``.
+
+    Raises:
+        ValueError, TypeError, FileNotFoundError: as :func:`load_class_counts`.
+
+    Example:
+        >>> load_validation_counts(dict(base=[50, 10, 2], val_fraction=0.1))
+        [5, 1, 0]
+    """
+    if isinstance(spec, Mapping) and 'val_fraction' in spec:
+        base, change = _from_mapping(spec)
+        return validation_counts(base, **change)
+    return [0] * len(load_class_counts(spec))
+
+
+def _from_mapping(spec: Mapping) -> tuple[list[int], dict]:
+    # mmengine leaves its mark in a config where there was nothing to replace.
+    change = {name: value for name, value in spec.items() if name != '_delete_'}
+    unknown = sorted(set(change) - _SPLIT_KEYS - _SHIFT_KEYS)
+    if unknown or set(change) not in (_SPLIT_KEYS, _SHIFT_KEYS):
+        raise ValueError(
+            'a dict of class_counts must have either the keys base and val_fraction (a training '
+            'set) or base, ratio, direction and max_count (a test set), '
+            + (f'unknown are {unknown}' if unknown else f'got {sorted(change)}')
+        )
+    return load_class_counts(change.pop('base')), change
 
 
 def _from_string(spec) -> list[int]:

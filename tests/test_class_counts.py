@@ -3,8 +3,9 @@ import json
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 
-from mmlt.class_counts import load_class_counts
+from mmlt.class_counts import load_class_counts, load_validation_counts
 
 
 @pytest.mark.parametrize(
@@ -98,3 +99,63 @@ def test_bad_json_file_is_named(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ValueError, match=f'own.json.*{message}'):
         load_class_counts(path)
+
+
+SHIFT = dict(ratio=50, direction='backward', max_count=100)
+
+
+@pytest.mark.parametrize('name', ['imagenet-lt', 'cifar10-lt-if100', 'digits-lt-if50'])
+def test_training_and_validation_part_add_up_to_the_base(name):
+    base, spec = load_class_counts(name), dict(base=name, val_fraction=0.1)
+    parts = zip(load_class_counts(spec), load_validation_counts(spec))
+    assert [n + v for n, v in parts] == base
+    assert load_validation_counts(name) == [0] * len(base)
+
+
+def test_a_part_may_be_the_base_of_another():
+    spec = dict(base=dict(base=[100, 40, 8], val_fraction=0.25), val_fraction=0.5)
+    assert load_class_counts(spec) == [37, 15, 3]
+    assert load_validation_counts(spec) == [38, 15, 3]
+    shifted = dict(SHIFT, base=dict(base=[100, 40, 8], val_fraction=0.25))
+    assert load_class_counts(shifted) == load_class_counts(dict(SHIFT, base=[75, 30, 6]))
+
+
+def test_shifted_test_set_turns_the_benchmark_round():
+    forward = load_class_counts(dict(SHIFT, base='cifar100-lt-if100', direction='forward'))
+    assert load_class_counts(dict(SHIFT, base='cifar100-lt-if100')) == forward[::-1]
+    assert (forward[0], forward[-1], len(forward)) == (100, 2, 100)
+    assert load_validation_counts(dict(SHIFT, base='cifar100-lt-if100')) == [0] * 100
+
+
+@pytest.mark.parametrize('in_base', [True, False])
+def test_specs_are_read_from_configs_that_replace_a_name(in_base, tmp_path):
+    (tmp_path / 'base.py').write_text("head = dict(class_counts='digits-lt-if50')" * in_base)
+    (tmp_path / 'leaf.py').write_text(
+        "_base_ = './base.py'\n"
+        "counts = dict(_delete_=True, base='digits-lt-if50', val_fraction=0.2)\n"
+        'head = dict(class_counts=counts)'
+    )
+    spec = Config.fromfile(tmp_path / 'leaf.py').head.class_counts
+    assert load_class_counts(spec) == [91, 58, 38, 24, 16, 10, 6, 4, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ('spec', 'message'),
+    [
+        (dict(base=[3, 4], val_fraction=0.1, seed=1), r"unknown are \['seed'\]"),
+        (dict(base=[3, 4], val_fraction=0.1, part='val'), r"unknown are \['part'\]"),
+        (dict(base=[3, 4], val_fraction=0.1, **SHIFT), 'either .* val_fraction .* or base, ratio'),
+        (dict(base=[3, 4]), r"either the keys base and val_fraction .* got \['base'\]"),
+        (dict(val_fraction=0.1), r"got \['val_fraction'\]"),
+        (dict(base=[3, 4], ratio=2, max_count=9), r"got \['base', 'max_count', 'ratio'\]"),
+        (dict(), r'got \[\]'),
+        (dict(base=[3, 4], val_fraction=1.0), r'val_fraction must be in \(0, 1\), got 1.0'),
+        (dict(base='svhn', val_fraction=0.1), "unknown class_counts 'svhn'"),
+        (dict(SHIFT, base=[3, 0]), 'class 1 has 0 training images'),
+        (dict(SHIFT, base=[3, 4], direction='up'), "direction must be one of .* got 'up'"),
+    ],
+)
+@pytest.mark.parametrize('load', [load_class_counts, load_validation_counts])
+def test_bad_dict_is_named(load, spec, message):
+    with pytest.raises(ValueError, match=message):
+        load(spec)

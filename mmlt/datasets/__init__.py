@@ -5,14 +5,18 @@ from mmlt.datasets.digits import DigitsLT
 from mmlt.datasets.imagenet_lt import ImageNetLT
 from mmlt.datasets.inaturalist import INaturalist2018
 from mmlt.datasets.long_tailed import LongTailedDataset
+from mmlt.datasets.mix_partner import MixPartnerDataset
 from mmlt.datasets.path_label_dataset import PathLabelDataset
 from mmlt.datasets.places_lt import PlacesLT
+from mmlt.datasets.samplers import ClassBalancedSampler
 
 __all__ = [
+    'ClassBalancedSampler',
     'DigitsLT',
     'INaturalist2018',
     'ImageNetLT',
     'LongTailedDataset',
+    'MixPartnerDataset',
     'PathLabelDataset',
     'PlacesLT',
     'transforms',

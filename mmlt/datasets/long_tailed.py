@@ -9,10 +9,11 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
-from mmlt.class_counts import load_class_counts
+from mmlt.class_counts import load_class_counts, load_validation_counts
 from mmlt.datasets.image_errors import name_broken_image
 
 SPLITS = ('ldam', 'first_n')
+PARTS = ('train', 'val')
 
 
 @DATASETS.register_module()
@@ -24,24 +25,36 @@ class LongTailedDataset:
     the first; 'first_n' keeps the first ones in the order of the dataset (the released split of
     BCE3S). Both order the kept images class by class. The hash of the indices is logged.
 
+    With ``class_counts=dict(base=..., val_fraction=0.1)`` the images drawn for ``base`` are shared
+    out: the last of each class are the validation part, the others the training part. Two datasets
+    that differ in ``part`` (and pipeline) alone are the two sides of one split. The test set has
+    no part in it.
+
+    With ``class_counts=dict(base=..., ratio=50, direction='backward', max_count=100)`` and a
+    balanced test set as ``dataset`` this is the test set of a shifted prior.
+
     Args:
         dataset (dict | BaseDataset): config or instance of any single-label mmpretrain dataset.
             An instance is not changed.
-        class_counts (Sequence[int] | str): images to keep, see :func:`mmlt.load_class_counts`.
+        class_counts (Sequence[int] | str | dict): images to keep, see
+            :func:`mmlt.load_class_counts`.
         split (str): 'ldam' or 'first_n'. Defaults to 'ldam'.
         seed (int): seed of 'ldam'; 0 is the published split. Unused by 'first_n'.
         lazy_init (bool): wait with reading the data until they are needed. Defaults to False,
             or to the ``lazy_init`` of the dataset config.
+        part (str): 'train', or 'val' for what ``val_fraction`` takes from it. Defaults to 'train'.
 
     Attributes:
-        class_counts (list[int]): images kept, in label order.
+        class_counts (list[int]): images kept, in label order; 'val' may have none of a class.
         indices (list[int]): positions of the kept images in the wrapped dataset.
         split_hash (str): first 12 hex digits of the SHA-256 of ``indices`` (little-endian int64).
+        draw_hash (str): the same of both parts together, which is the ``split_hash`` without
+            ``val_fraction``.
 
     Raises:
         TypeError: ``dataset`` is neither a config nor an mmpretrain BaseDataset.
-        ValueError: unknown split, more images wanted than there are, wrong number of classes,
-            a broken image.
+        ValueError: unknown split or part, an empty 'val', more images wanted than there are, wrong
+            number of classes, a broken image.
 
     Source: Cao et al., LDAM-DRW (NeurIPS 2019), released code, for 'ldam'.
 
@@ -52,9 +65,20 @@ class LongTailedDataset:
         (314, 114, 2)
     """
 
-    def __init__(self, dataset, class_counts, split='ldam', seed=0, lazy_init=None):
+    def __init__(self, dataset, class_counts, split='ldam', seed=0, lazy_init=None, part='train'):
         if split not in SPLITS:
             raise ValueError(f'LongTailedDataset: split must be one of {SPLITS}, got {split!r}')
+        if part not in PARTS:
+            raise ValueError(f'LongTailedDataset: part must be one of {PARTS}, got {part!r}')
+        shares = dict(
+            train=load_class_counts(class_counts), val=load_validation_counts(class_counts)
+        )
+        if sum(shares[part]) == 0:
+            raise ValueError(
+                "LongTailedDataset: part='val' has no images: class_counts must be "
+                'dict(base=..., val_fraction=...) with a fraction that leaves it some, '
+                f'got {class_counts!r}'
+            )
         if isinstance(dataset, dict):
             if lazy_init is None:
                 lazy_init = dataset.get('lazy_init', False)
@@ -69,9 +93,11 @@ class LongTailedDataset:
         # (BaseDataset.get_subset would share one pipeline among all subsets of a dataset, and
         # keep every subset alive, by its mutable default argument.)
         self.dataset = copy.copy(dataset)
-        self.class_counts = load_class_counts(class_counts)
+        self._shares = shares
+        self.class_counts = shares[part]
         self.split = split
         self.seed = seed
+        self.part = part
         self._fully_initialized = False
         if not lazy_init:
             self.full_init()
@@ -108,24 +134,26 @@ class LongTailedDataset:
         with _hint_at_layout():
             self.dataset.full_init()
         total = len(self.dataset)
-        self.indices = self._choose(_checked_labels(self.dataset, len(self.class_counts)))
-        raw = np.asarray(self.indices, dtype='<i8').tobytes()
-        self.split_hash = hashlib.sha256(raw).hexdigest()[:12]
+        drawn, self.indices = self._choose(_checked_labels(self.dataset, len(self.class_counts)))
+        self.draw_hash, self.split_hash = _hash(drawn), _hash(self.indices)
         self.dataset.get_subset_(self.indices)
         self._fully_initialized = True
         print_log(
             f'LongTailedDataset: {len(self.indices)} of {total} images, '
             f'{len(self.class_counts)} classes of {max(self.class_counts)} to '
-            f'{min(self.class_counts)}, {self._split_name()}, hash {self.split_hash}',
+            f'{min(self.class_counts)}, {self._split_name()}, hash {self.split_hash}'
+            + (f' of {self.draw_hash}' if self._has_parts() else ''),
             logger='current',
             level=logging.INFO,
         )
 
-    def _choose(self, labels: np.ndarray) -> list[int]:
+    def _choose(self, labels: np.ndarray) -> tuple[list[int], list[int]]:
+        """Indices of the whole draw and those of this part."""
         rng = np.random.RandomState(self.seed)
-        chosen = []
-        for label, wanted in enumerate(self.class_counts):
+        drawn, chosen = [], []
+        for label, (train, val) in enumerate(zip(self._shares['train'], self._shares['val'])):
             members = np.flatnonzero(labels == label)
+            wanted = train + val
             if wanted > len(members):
                 name = f' ({self.CLASSES[label]})' if self.CLASSES else ''
                 raise ValueError(
@@ -134,8 +162,10 @@ class LongTailedDataset:
                 )
             if self.split == 'ldam':
                 rng.shuffle(members)
-            chosen.extend(members[:wanted].tolist())
-        return chosen
+            members = members[:wanted].tolist()
+            drawn += members
+            chosen += members[:train] if self.part == 'train' else members[train:]
+        return drawn, chosen
 
     @force_full_init
     def get_data_info(self, idx: int) -> dict:
@@ -161,13 +191,21 @@ class LongTailedDataset:
     def __len__(self) -> int:
         return len(self.dataset)
 
+    def _has_parts(self) -> bool:
+        return any(self._shares['val'])
+
     def _split_name(self) -> str:
-        return f'split {self.split}' + (f' (seed {self.seed})' if self.split == 'ldam' else '')
+        name = f'split {self.split}' + (f' (seed {self.seed})' if self.split == 'ldam' else '')
+        return f'{name}, part {self.part}' if self._has_parts() else name
 
     def __repr__(self) -> str:
         state = f'{len(self)} images' if self._fully_initialized else 'not initialised'
         head = f'Dataset LongTailedDataset ({state}, {self._split_name()}) of'
         return '\n'.join([head, *(f'    {line}' for line in repr(self.dataset).split('\n'))])
+
+
+def _hash(indices: list[int]) -> str:
+    return hashlib.sha256(np.asarray(indices, dtype='<i8').tobytes()).hexdigest()[:12]
 
 
 @contextmanager

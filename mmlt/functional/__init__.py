@@ -1,12 +1,21 @@
 """The mathematics of the methods: tensors in, tensors out, no state."""
 
+from mmlt.functional.calibration import (
+    calibration_errors,
+    expected_calibration_error,
+    reliability_bins,
+    top1_confidence,
+)
 from mmlt.functional.class_stats import (
     class_log_prior,
     effective_number_weights,
     exponential_class_counts,
+    sampling_probabilities,
+    shifted_class_counts,
     shot_accuracy,
     shot_groups,
     step_class_counts,
+    validation_counts,
 )
 from mmlt.functional.contrastive import (
     balanced_contrastive_loss,
@@ -32,18 +41,23 @@ from mmlt.functional.uniformity import sigmoid_uniform_loss, softmax_uniform_los
 __all__ = [
     'balanced_contrastive_loss',
     'bank_similarity',
+    'calibration_errors',
     'class_log_prior',
     'classifier_separability',
     'cos_plus_margin',
     'dbm_class_margin',
     'dbm_logits',
     'effective_number_weights',
+    'expected_calibration_error',
     'exponential_class_counts',
     'feature_compactness',
     'feature_separability',
     'ldam_class_margin',
     'ldam_logits',
+    'reliability_bins',
     'sample_negatives',
+    'sampling_probabilities',
+    'shifted_class_counts',
     'shot_accuracy',
     'shot_groups',
     'sigmoid_pair_loss',
@@ -52,5 +66,7 @@ __all__ = [
     'softmax_uniform_loss',
     'step_class_counts',
     'supervised_contrastive_loss',
+    'top1_confidence',
+    'validation_counts',
     'write_bank',
 ]

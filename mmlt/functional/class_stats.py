@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 Counts = Sequence[int] | Tensor
+DIRECTIONS = ('forward', 'backward', 'uniform')
 
 
 def exponential_class_counts(
@@ -39,10 +40,7 @@ def exponential_class_counts(
         [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
     """
     _check_profile(num_classes, max_count, imbalance_factor)
-    steps = max(num_classes - 1, 1)
-    counts = (max_count * (1 / imbalance_factor) ** (k / steps) for k in range(num_classes))
-    # The product can round to just below 1 (49 * (1 / 49) does).
-    return [max(int(count), 1) for count in counts]
+    return _exponential_profile(num_classes, max_count, imbalance_factor)
 
 
 def step_class_counts(num_classes: int, max_count: int, imbalance_factor: float) -> list[int]:
@@ -72,6 +70,119 @@ def step_class_counts(num_classes: int, max_count: int, imbalance_factor: float)
     _check_profile(num_classes, max_count, imbalance_factor)
     large = max(num_classes // 2, 1)
     return [max_count] * large + [int(max_count / imbalance_factor)] * (num_classes - large)
+
+
+def validation_counts(class_counts: Counts, val_fraction: float) -> list[int]:
+    r"""How many images of each class a stratified validation split takes from the training set.
+
+    .. math:: v_k = \min(\lfloor n_k f + 1/2 \rfloor, \; n_k - 1)
+
+    Halves are rounded up, so that at 10 % a class of five images is validated by one of them. At
+    least one image of every class stays in the training set.
+
+    Args:
+        class_counts: Images of each class before the split, >= 1.
+        val_fraction: f, in (0, 1).
+
+    Shape:
+        class_counts (K,); returns a list of K counts, >= 0. The training part has n_k - v_k.
+
+    Raises:
+        ValueError: ``val_fraction`` outside (0, 1), or a class without images.
+
+    Example:
+        >>> validation_counts([500, 14, 5, 4, 1], 0.1)
+        [50, 1, 1, 0, 0]
+    """
+    if not 0 < val_fraction < 1:
+        raise ValueError(f'val_fraction must be in (0, 1), got {val_fraction}')
+    counts = _as_counts(class_counts, minimum=1).long().tolist()
+    return [min(int(count * val_fraction + 0.5), count - 1) for count in counts]
+
+
+def shifted_class_counts(
+    class_counts: Counts, max_count: int, ratio: float, direction: str
+) -> list[int]:
+    r"""A long-tailed test distribution along the training distribution, or against it.
+
+    .. math:: m_k = \max(1, \lfloor m_{max} \, (1 / \rho)^{r_k / (K - 1)} \rfloor)
+
+    for the class of rank :math:`r_k` from 0: the largest training class first (``'forward'``: test
+    and training set have the same head) or last (``'backward'``: the rare classes are the frequent
+    ones of the test). Among classes of one size the smaller label has the smaller training rank.
+    ``'uniform'`` has :math:`m_{max}` images of every class, whatever the ratio.
+
+    Args:
+        class_counts: Training images of each class, >= 0.
+        max_count: Test images of the largest class, >= 1: what the balanced test set has of every
+            class.
+        ratio: :math:`\rho`, largest over smallest count, >= 1. The protocol has 2, 5, 10, 25, 50.
+        direction: 'forward', 'backward' or 'uniform'.
+
+    Shape:
+        class_counts (K,); returns a list of K counts, >= 1, in label order.
+
+    Raises:
+        ValueError: An argument outside its range.
+
+    Source:
+        Hong et al. (CVPR 2021, LADE), shifted test sets; Zhang et al. (NeurIPS 2022, SADE),
+        test-agnostic long-tailed recognition. The rounding is that of the training profiles.
+
+    Example:
+        >>> shifted_class_counts([9, 70, 30], max_count=100, ratio=25, direction='forward')
+        [4, 100, 20]
+        >>> shifted_class_counts([9, 70, 30], max_count=100, ratio=25, direction='backward')
+        [100, 4, 20]
+    """
+    if direction not in DIRECTIONS:
+        raise ValueError(f'direction must be one of {DIRECTIONS}, got {direction!r}')
+    if not 1 <= ratio < math.inf:
+        raise ValueError(f'ratio must be at least 1 and finite, got {ratio}')
+    if not max_count >= 1:
+        raise ValueError(f'max_count must be at least 1, got {max_count}')
+    counts = _as_counts(class_counts, minimum=0)
+    profile = _exponential_profile(len(counts), max_count, 1 if direction == 'uniform' else ratio)
+    order = counts.argsort(stable=True, descending=True)
+    if direction == 'backward':
+        order = order.flip(0)
+    return torch.tensor(profile)[order.cpu().argsort()].tolist()
+
+
+def sampling_probabilities(class_counts: Counts, power: float) -> Tensor:
+    r"""How often each class is drawn when every image has the weight :math:`n_k^{-power}`.
+
+    .. math:: p_k = n_k^{1 - power} / \sum_j n_j^{1 - power}
+
+    Args:
+        class_counts: Training images of each class, >= 0, not all 0.
+        power: >= 0. 0: images equally likely; 1: classes equally likely; above it, rare classes
+            are drawn more often than frequent ones.
+
+    Shape:
+        class_counts (K,); returns (K,) float64, 0 for a class without images.
+
+    Raises:
+        ValueError: ``power`` negative or not finite, a bad count, no images at all.
+
+    Source:
+        Kang et al. (ICLR 2020), eq. 1; their q is 1 - ``power``.
+
+    Example:
+        >>> sampling_probabilities([90, 10, 0], power=0.5)
+        tensor([0.7500, 0.2500, 0.0000], dtype=torch.float64)
+    """
+    if not 0 <= power < math.inf:
+        raise ValueError(f'power must be >= 0 and finite, got {power}')
+    counts = _as_counts(class_counts, minimum=0)
+    present = counts > 0
+    if not present.any():
+        raise ValueError('class_counts must not be 0 for all classes')
+    # Relative to the smallest class no power overflows, and softmax normalises.
+    relative = counts[present] / counts[present].min()
+    probabilities = torch.zeros_like(counts)
+    probabilities[present] = ((1 - power) * relative.log()).softmax(0)
+    return probabilities
 
 
 def effective_number_weights(class_counts: Counts, beta: float, normalize: bool = True) -> Tensor:
@@ -233,6 +344,13 @@ def _check_profile(num_classes: int, max_count: int, imbalance_factor: float) ->
             f'max_count must be at least imbalance_factor ({imbalance_factor}), or the smallest '
             f'class would be empty; got {max_count}'
         )
+
+
+def _exponential_profile(num_classes: int, max_count: int, ratio: float) -> list[int]:
+    steps = max(num_classes - 1, 1)
+    counts = (max_count * (1 / ratio) ** (k / steps) for k in range(num_classes))
+    # The product can round to just below 1 (49 * (1 / 49) does).
+    return [max(int(count), 1) for count in counts]
 
 
 def _as_counts(class_counts: Counts, minimum: int) -> Tensor:

@@ -1,10 +1,12 @@
 import hashlib
 import pickle
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
@@ -12,9 +14,12 @@ from mmpretrain.datasets import CIFAR10, CustomDataset
 from mmpretrain.engine.hooks import SwitchRecipeHook
 from mmpretrain.registry import DATASETS
 
-from mmlt.datasets import DigitsLT, LongTailedDataset
+from mmlt.class_counts import load_class_counts, load_validation_counts
+from mmlt.datasets import DigitsLT, ImageNetLT, LongTailedDataset
+from mmlt.functional import exponential_class_counts
 
 COUNTS = [40, 12, 9, 7, 5, 4, 3, 2, 2, 1]
+DIGITS_CONFIG = Path(__file__).parents[2] / 'configs/bce3s/resnet20_digits-lt.py'
 
 
 def pixels(dataset):
@@ -143,6 +148,122 @@ def test_pipeline_switches_reach_the_wrapped_dataset():
     SwitchRecipeHook._switch_train_pipeline(runner, pipeline)
     assert dataset[0] == 100
     assert dataset.pipeline is dataset.dataset.pipeline is pipeline
+
+
+def both_parts(base, counts=COUNTS, fraction=0.2, **options):
+    spec = {'base': counts, 'val_fraction': fraction}
+    return [LongTailedDataset(base, spec, part=part, **options) for part in ('train', 'val')]
+
+
+@pytest.mark.parametrize('options', [{}, {'seed': 3}, {'split': 'first_n'}])
+@pytest.mark.parametrize('fraction', [0.1, 0.5, 0.9])
+def test_parts_are_disjoint_and_together_the_draw_of_the_base(fraction, options):
+    base = DigitsLT('train')
+    whole = LongTailedDataset(base, COUNTS, **options)
+    train, val = both_parts(base, fraction=fraction, **options)
+    assert not set(train.indices) & set(val.indices)
+    assert set(train.indices) | set(val.indices) == set(whole.indices)
+    assert train.draw_hash == val.draw_hash == whole.draw_hash == whole.split_hash
+    assert len({whole.split_hash, train.split_hash, val.split_hash}) == 3
+    drawn = np.split(np.array(whole.indices), np.cumsum(COUNTS)[:-1])
+    wanted = load_validation_counts({'base': COUNTS, 'val_fraction': fraction})
+    first = [images[: len(images) - v].tolist() for images, v in zip(drawn, wanted)]
+    assert train.indices == sum(first, [])
+    assert val.indices == [i for i in whole.indices if i not in set(train.indices)]
+
+
+@pytest.mark.parametrize('part', [0, 1], ids=['train', 'val'])
+def test_labels_of_a_part_are_those_of_its_images(part):
+    dataset = both_parts(DigitsLT('train'))[part]
+    labels = [dataset.get_data_info(i)['gt_label'] for i in range(len(dataset))]
+    assert dataset.get_gt_labels().tolist() == labels
+    assert np.bincount(labels, minlength=10).tolist() == dataset.class_counts
+    validation = load_validation_counts({'base': COUNTS, 'val_fraction': 0.2})
+    assert validation == [8, 2, 2, 1, 1, 1, 1, 0, 0, 0]
+    training = [n - v for n, v in zip(COUNTS, validation)]
+    assert dataset.class_counts == [training, validation][part]
+    assert both_parts(DigitsLT('train'))[part].indices == dataset.indices
+
+
+def test_the_log_of_a_draw_without_parts_names_none(monkeypatch):
+    lines = []
+    monkeypatch.setattr(
+        'mmlt.datasets.long_tailed.print_log', lambda line, **kwargs: lines.append(line)
+    )
+    whole = LongTailedDataset(DigitsLT('train'), 'digits-lt-if50')
+    train, val = both_parts(DigitsLT('train'), 'digits-lt-if50')
+    assert lines[0] == (
+        'LongTailedDataset: 314 of 1197 images, 10 classes of 114 to 2, split ldam (seed 0), '
+        'hash dbebd5a3a217'
+    )
+    assert lines[1].endswith(f'part train, hash {train.split_hash} of {whole.split_hash}')
+    assert lines[2].endswith(f'part val, hash {val.split_hash} of {whole.split_hash}')
+
+
+def test_a_list_that_is_long_tailed_already_is_split_by_wrapping_it(tmp_path):
+    counts = [6, 3, 1]
+    labels = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], counts))
+    (tmp_path / 'list.txt').write_text(''.join(f'{i}.jpg {k}\n' for i, k in enumerate(labels)))
+    base = ImageNetLT(str(tmp_path / 'list.txt'), num_classes=3, check_files='none')
+    train, val = both_parts(base, counts, 0.3)
+    assert (train.class_counts, val.class_counts) == ([4, 2, 1], [2, 1, 0])
+    assert sorted(train.indices + val.indices) == list(range(10))
+    infos = [part.get_data_info(i) for part in (train, val) for i in range(len(part))]
+    assert all(labels[int(i['img_path'].split('.')[0])] == i['gt_label'] for i in infos)
+
+
+def test_a_run_validates_on_its_own_part_and_tests_on_the_test_set(tmp_path):
+    spec = {'base': 'digits-lt-if50', 'val_fraction': 0.2}
+    cfg = Config.fromfile(DIGITS_CONFIG)
+    train = cfg.train_dataloader.dataset
+    train.class_counts = cfg.model.head.class_counts = spec
+    cfg.val_evaluator.class_counts = cfg.test_evaluator.class_counts = spec
+    inner = {**train.dataset, 'pipeline': cfg.test_pipeline}
+    cfg.val_dataloader.dataset = {**train, 'part': 'val', 'dataset': inner}
+    cfg.train_cfg = {'by_epoch': True, 'max_epochs': 1, 'val_interval': 1}
+    cfg.param_scheduler = []
+    cfg.work_dir = str(tmp_path)
+    cfg.experiment_name = tmp_path.name
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    sets = [runner.train_dataloader.dataset, runner.val_dataloader.dataset]
+    counts = [load_class_counts(spec), load_validation_counts(spec)]
+    assert [dataset.class_counts for dataset in sets] == counts
+    assert runner.model.head.class_counts.tolist() == counts[0]
+    assert not set(sets[0].indices) & set(sets[1].indices)
+    assert runner.message_hub.get_scalar('val/shot/all').current() >= 0
+    assert runner.val_evaluator.metrics[0].class_counts == counts[0]
+    assert runner.test()['shot/all'] >= 0
+    assert len(runner.test_dataloader.dataset) == 600
+
+
+@pytest.mark.parametrize(
+    ('direction', 'wanted'),
+    [
+        ('forward', exponential_class_counts(10, 60, 50)),
+        ('backward', exponential_class_counts(10, 60, 50)[::-1]),
+        ('uniform', [60] * 10),
+    ],
+)
+def test_a_balanced_test_set_gets_a_shifted_prior(direction, wanted):
+    spec = {'base': 'digits-lt-if50', 'ratio': 50, 'direction': direction, 'max_count': 60}
+    dataset = LongTailedDataset(DigitsLT('test'), spec, split='first_n')
+    assert np.bincount(dataset.get_gt_labels()).tolist() == wanted
+    assert dataset.draw_hash == dataset.split_hash
+
+
+@pytest.mark.parametrize(
+    ('counts', 'part', 'message'),
+    [
+        (COUNTS, 'val', "part='val' has no images: class_counts must be dict.*val_fraction"),
+        ({'base': [3] * 10, 'val_fraction': 0.1}, 'val', "part='val' has no images"),
+        (COUNTS, 'test', "part must be one of .*'val'.*got 'test'"),
+        ({'base': COUNTS, 'part': 'val'}, 'train', r"unknown are \['part'\]"),
+    ],
+)
+def test_bad_parts_are_named(counts, part, message):
+    with pytest.raises(ValueError, match=message):
+        LongTailedDataset(DigitsLT('train'), counts, part=part)
 
 
 @pytest.mark.parametrize(

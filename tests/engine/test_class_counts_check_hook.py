@@ -6,12 +6,16 @@ from mmengine.runner import Runner
 from mmpretrain.datasets import build_dataset
 
 import mmlt  # noqa: F401
-from mmlt.engine.hooks.class_counts_check_hook import training_labels
+from mmlt.datasets.labels import read_labels
+from mmlt.engine.hooks import ClassCountsCheckHook
 
 COUNTS = [20, 10, 6, 6, 5, 5, 4, 3, 3, 2]
+SPLIT = dict(base=COUNTS, val_fraction=0.2)
 
 
-def digits_runner(tmp_path, head_counts=COUNTS, metric_counts=COUNTS, num_classes=10, wrap=None):
+def digits_runner(
+    tmp_path, head_counts=COUNTS, metric_counts=COUNTS, num_classes=10, wrap=None, **loading
+):
     pipeline = [dict(type='PackInputs')]
     train = dict(
         type='LongTailedDataset',
@@ -33,7 +37,7 @@ def digits_runner(tmp_path, head_counts=COUNTS, metric_counts=COUNTS, num_classe
             data_preprocessor=dict(type='ClsDataPreprocessor'),
         ),
         work_dir=str(tmp_path),
-        train_dataloader=dict(loader, dataset=wrap(train) if wrap else train),
+        train_dataloader=dict(loader, dataset=wrap(train) if wrap else train, **loading),
         val_dataloader=dict(loader, dataset=dict(type='DigitsLT', split='test', pipeline=pipeline)),
         val_evaluator=dict(type='ShotAccuracy', class_counts=metric_counts),
         val_cfg=dict(),
@@ -49,6 +53,32 @@ def test_right_counts_train(tmp_path):
     runner = digits_runner(tmp_path)
     runner.train()
     assert runner.epoch == 1
+
+
+@pytest.mark.parametrize('loading', [dict(), dict(num_batch_per_epoch=1)])
+@pytest.mark.parametrize(
+    ('wrap', 'counts'),
+    [
+        (lambda d: dict(type='MixPartnerDataset', dataset=d), COUNTS),
+        (lambda d: dict(d, class_counts=SPLIT), SPLIT),
+        (lambda d: dict(type='MixPartnerDataset', dataset=dict(d, class_counts=SPLIT)), SPLIT),
+    ],
+    ids=['partners', 'validation split', 'both'],
+)
+def test_training_sets_with_partners_and_parts_are_counted(wrap, counts, loading, tmp_path):
+    runner = digits_runner(tmp_path, counts, counts, wrap=wrap, **loading)
+    assert runner.train_loop.dataloader.dataset.get_gt_labels().size < 65
+    hook = ClassCountsCheckHook()
+    hook.before_train(runner)
+    runner.model.head.class_counts[2] += 1
+    with pytest.raises(ValueError, match='of the head.* in 1 of 10 classes .class 2: '):
+        hook.before_train(runner)
+
+
+def test_counts_of_the_base_are_not_those_of_its_training_part(tmp_path):
+    runner = digits_runner(tmp_path, wrap=lambda d: dict(d, class_counts=SPLIT))
+    with pytest.raises(ValueError, match='class 0: 20 in class_counts, 16 in the training set'):
+        runner.train()
 
 
 @pytest.mark.parametrize('owner', ['head', 'metric'])
@@ -84,6 +114,6 @@ def test_labels_are_counted_through_wrappers(wrapper):
     # mmengine's wrappers build what they wrap in the default scope, which a Runner would set.
     DefaultScope.get_instance('wrappers', scope_name='mmpretrain')
     inner = dict(type='DigitsLT', split='test', pipeline=[])
-    labels = training_labels(build_dataset(wrapper(inner)))
+    labels = read_labels(build_dataset(wrapper(inner)))
     assert sorted(set(labels.tolist())) == list(range(10))
     assert len(labels) == 1200

@@ -16,11 +16,14 @@ from mmlt.functional import (
     class_log_prior,
     effective_number_weights,
     exponential_class_counts,
+    sampling_probabilities,
+    shifted_class_counts,
     shot_accuracy,
     shot_groups,
     sigmoid_pair_loss,
     softmax_pair_loss,
     step_class_counts,
+    validation_counts,
 )
 
 
@@ -76,6 +79,104 @@ def test_step_profile_and_single_class():
 def test_bad_profiles_are_refused(arguments, message, profile):
     with pytest.raises(ValueError, match=message):
         profile(*arguments)
+
+
+@given(
+    st.lists(st.integers(1, 5000), min_size=1, max_size=40),
+    st.floats(0.001, 0.999),
+)
+def test_validation_takes_its_share_and_leaves_an_image(counts, fraction):
+    for count, taken in zip(counts, validation_counts(counts, fraction), strict=True):
+        assert type(taken) is int
+        assert 0 <= taken <= count - 1
+        if taken < count - 1:
+            assert abs(taken - count * fraction) <= 0.5 + 1e-9
+        else:
+            assert taken <= count * fraction + 0.5 + 1e-9
+
+
+def test_validation_rounds_halves_up():
+    assert validation_counts([1, 4, 5, 14, 15, 25], 0.1) == [0, 0, 1, 1, 2, 3]
+    assert validation_counts(torch.tensor([1, 2, 3]), 0.9) == [0, 1, 2]
+
+
+@pytest.mark.parametrize('fraction', [0, 1, -0.1, 10, math.nan])
+def test_bad_validation_fraction_is_refused(fraction):
+    with pytest.raises(ValueError, match=r'val_fraction must be in \(0, 1\), got'):
+        validation_counts([3, 4], fraction)
+
+
+@pytest.mark.parametrize('ratio', [1, 2, 5, 10, 25, 50])
+@pytest.mark.parametrize('direction', ['forward', 'backward'])
+def test_shifted_counts_follow_the_formula_rank_by_rank(ratio, direction):
+    training = [30, 500, 7, 90, 30, 1]  # two classes of one size
+    got = shifted_class_counts(training, 100, ratio, direction)
+    order = sorted(range(6), key=lambda k: (-training[k], k))
+    if direction == 'backward':
+        order.reverse()
+    for rank, k in enumerate(order):
+        exact = 100 * ratio ** (-rank / 5)
+        assert type(got[k]) is int
+        assert exact - 1 - 1e-9 <= got[k] <= exact + 1e-9
+    assert max(got) == 100
+    assert min(got) == 100 // ratio
+
+
+def test_shifted_counts_of_the_published_protocol():
+    forward = shifted_class_counts(list(range(1000, 0, -1)), 50, 50, 'forward')
+    assert (forward[0], forward[-1]) == (50, 1)
+    assert shifted_class_counts(range(100), 100, 50, 'uniform') == [100] * 100
+    assert shifted_class_counts([8, 9], 10, 50, 'forward') == [1, 10]  # no class is empty
+    assert shifted_class_counts([5], 10, 50, 'backward') == [10]
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ((100, 2, 'sideways'), "direction must be one of .*'uniform'.* got 'sideways'"),
+        ((100, 0.5, 'forward'), 'ratio must be at least 1 and finite, got 0.5'),
+        ((100, math.nan, 'forward'), 'ratio must be at least 1 and finite, got nan'),
+        ((0, 2, 'forward'), 'max_count must be at least 1, got 0'),
+    ],
+)
+def test_bad_shifts_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        shifted_class_counts([3, 4], *arguments)
+
+
+@pytest.mark.parametrize('power', [0, 0.5, 1, 1.5, 2])
+def test_sampling_probabilities_are_the_quotient(power):
+    counts = [60, 25, 0, 9, 5, 1]
+    weights = [sum(n**-power for _ in range(n)) for n in counts]
+    got = sampling_probabilities(counts, power)
+    assert got.tolist() == pytest.approx([w / sum(weights) for w in weights], rel=1e-12)
+
+
+def test_extreme_powers_overflow_nothing_and_bad_ones_are_refused():
+    assert sampling_probabilities([10**9, 1], 1e300).tolist() == [0, 1]
+    for power in (-0.1, math.inf, math.nan):
+        with pytest.raises(ValueError, match='power must be >= 0 and finite, got'):
+            sampling_probabilities([1], power)
+    with pytest.raises(ValueError, match='must not be 0 for all classes'):
+        sampling_probabilities([0, 0], 1)
+
+
+@pytest.mark.parametrize(
+    'function',
+    [
+        lambda counts: validation_counts(counts, 0.3),
+        lambda counts: shifted_class_counts(counts, 100, 20, 'forward'),
+        lambda counts: shifted_class_counts(counts, 100, 20, 'backward'),
+        lambda counts: sampling_probabilities(counts, 0.7).tolist(),
+    ],
+)
+@given(data=st.data())
+def test_renamed_classes_keep_their_counts(function, data):
+    counts = data.draw(st.lists(st.integers(1, 900), min_size=1, max_size=12, unique=True))
+    order = data.draw(st.permutations(range(len(counts))))
+    before = function(counts)
+    renamed = function([counts[k] for k in order])
+    assert renamed == pytest.approx([before[k] for k in order], rel=1e-12)
 
 
 def exact_weight(n, beta):

@@ -159,6 +159,9 @@ def test_alpha_may_be_an_integer():
         (dict(batch_augments=MIXUP), 'use one of them'),
         (dict(views='pipeline', batch_augments=MIXUP), 'batch_augments.*pipeline.*use one of them'),
         (dict(views=('plain', 'pipeline')), r"or 'pipeline', got \('plain', 'pipeline'\)"),
+        (dict(partner='epoch'), r"partner must be one of \('batch', 'weighted'\), got 'epoch'"),
+        (dict(views='plain', partner='weighted'), r"nothing to mix with views=\('plain',\)"),
+        (dict(views='pipeline', partner='weighted'), r"nothing to mix with views=\('pipeline',\)"),
     ],
 )
 def test_bad_options_are_refused(options, match):
@@ -258,6 +261,110 @@ def test_the_test_takes_single_images_as_the_stock_one(collate):
 def test_pipelines_that_do_not_fit_are_named(collate, views, training, items, match):
     with pytest.raises(ValueError, match=match):
         make(views=views)(collate(items), training=training)
+
+
+# --- Partners that the training set brings --------------------------------------------------------
+
+PARTNER_LABELS = [1, 1, 3, 0, 2, 2]
+
+
+def paired_items(size=(H, W)):
+    """Items as MixPartnerDataset makes them: a second image, and its label in the sample."""
+    others = make_items(PARTNER_LABELS, seed=9)
+    items = make_items()
+    for item, other in zip(items, others):
+        item['inputs'] = [item['inputs'], other['inputs'][:, : size[0], : size[1]]]
+        item['data_samples'].partner_label = other['data_samples'].gt_label
+    return items
+
+
+def run_pairs(preprocessor, collate=pseudo_collate, training=True, **options):
+    np.random.seed(5)
+    torch.manual_seed(5)
+    return preprocessor(collate(paired_items(**options)), training=training)
+
+
+def test_partners_of_the_batch_are_mixed_bit_for_bit_as_indices_into_it():
+    batch, images = run(make(views=('plain', 'mixup'), **NORM)), normalised()
+    lam, partner = draws()
+    assert torch.equal(
+        batch['inputs'], torch.cat([images, lam * images + (1 - lam) * images[partner]])
+    )
+    scores = torch.eye(K)[torch.tensor(LABELS)]
+    got = torch.stack([s.gt_score for s in batch['data_samples'][N:]])
+    assert torch.equal(got, lam * scores + (1 - lam) * scores[partner])
+
+
+@COLLATES
+@pytest.mark.parametrize('correct_lam', [True, False])
+def test_brought_partners_are_mixed_with_their_labels(collate, correct_lam):
+    options = NORM | dict(correct_lam=correct_lam)
+    batch = run_pairs(make(partner='weighted', **options), collate)
+    stock = make('ClsDataPreprocessor', **NORM)
+    images, others = (
+        stock(pseudo_collate(make_items(labels, seed)))['inputs']
+        for labels, seed in ((LABELS, 0), (PARTNER_LABELS, 9))
+    )
+    np.random.seed(5)
+    lam = np.random.beta(1, 1)
+    rows, columns = box(lam)
+    assert torch.equal(batch['inputs'][:N], images)
+    assert torch.equal(batch['inputs'][N : 2 * N], lam * images + (1 - lam) * others)
+    pasted = images.clone()
+    for y in rows:
+        for x in columns:
+            pasted[:, :, y, x] = others[:, :, y, x]
+    assert torch.equal(batch['inputs'][2 * N :], pasted)
+    area = 1 - len(rows) * len(columns) / (H * W)
+    samples = batch['data_samples']
+    for view, share in ((1, lam), (2, area if correct_lam else lam)):
+        for own, other, sample in zip(LABELS, PARTNER_LABELS, samples[view * N :]):
+            wanted = torch.zeros(K)
+            wanted[own] += share
+            wanted[other] += 1 - share
+            torch.testing.assert_close(sample.gt_score, wanted)
+    assert [s.gt_label.item() for s in samples] == LABELS * 3
+    assert [s.view for s in samples] == [v for v in range(3) for _ in range(N)]
+    assert ['gt_score' in s for s in samples] == [False] * N + [True] * 2 * N
+
+
+@COLLATES
+def test_brought_partners_are_dropped_where_the_plain_view_is_left(collate):
+    ours = make(partner='weighted', **NORM)
+    ours.views = ('plain',)  # as ClassifierRetrainingHook does
+    batch = run_pairs(ours, collate)
+    assert torch.equal(batch['inputs'], normalised())
+    assert [s.gt_label.item() for s in batch['data_samples']] == LABELS
+
+
+@COLLATES
+def test_the_test_takes_images_without_partners(collate):
+    got = run(make(partner='weighted', **NORM), training=False, collate=collate)
+    assert torch.equal(got['inputs'], normalised())
+    assert len(got['data_samples']) == N
+
+
+@COLLATES
+@pytest.mark.parametrize(
+    ('options', 'training', 'items', 'match'),
+    [
+        (dict(partner='weighted'), True, make_items(), 'not wrapped in a MixPartnerDataset'),
+        (dict(partner='weighted'), True, view_items(), 'gives 3 views of each image'),
+        (dict(partner='weighted'), False, paired_items(), 'wrap the training set alone'),
+        (dict(), True, paired_items(), "partner='batch' have no use .* partner='weighted'"),
+        (dict(views='plain'), True, paired_items(), 'unwrap the training set'),
+        (dict(views='pipeline'), True, paired_items(), 'unwrap the training set'),
+        (
+            dict(partner='weighted'),
+            True,
+            paired_items(size=(6, W)),
+            r'images and their partners must have one size, got .*\[\(8, 10\), \(6, 10\)\]',
+        ),
+    ],
+)
+def test_a_missing_counterpart_is_named(collate, options, training, items, match):
+    with pytest.raises(ValueError, match=match):
+        make(**options)(collate(items), training=training)
 
 
 # --- The head behind mmpretrain's own preprocessor: its labels, one-hot or mixed -------------

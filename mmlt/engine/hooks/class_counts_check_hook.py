@@ -2,8 +2,10 @@
 
 import numpy as np
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmpretrain.registry import HOOKS
+
+from mmlt.datasets.labels import read_labels
+from mmlt.engine.bare_model import bare_model
 
 
 @HOOKS.register_module()
@@ -20,11 +22,10 @@ class ClassCountsCheckHook(Hook):
 
     def before_train(self, runner) -> None:
         """Count the training labels and compare."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        head = getattr(model, 'head', None)
-        labels = training_labels(runner.train_dataloader.dataset)
+        head = getattr(bare_model(runner), 'head', None)
+        labels = read_labels(runner.train_dataloader.dataset)
         num_classes = getattr(head, 'num_classes', None)
-        if num_classes and len(labels) and not 0 <= labels.min() <= labels.max() < num_classes:
+        if num_classes and labels.max() >= num_classes:
             raise ValueError(
                 f'the training set has labels {labels.min()} to {labels.max()}, '
                 f'the head has num_classes={num_classes}'
@@ -38,14 +39,6 @@ class ClassCountsCheckHook(Hook):
                     owners[f'the metric {type(metric).__name__}'] = list(metric.class_counts)
         for owner, class_counts in owners.items():
             _compare(owner, class_counts, labels)
-
-
-def training_labels(dataset) -> np.ndarray:
-    """Labels of all samples of a dataset or of mmengine's and mmpretrain's wrappers around one."""
-    dataset.full_init()
-    if hasattr(dataset, 'get_gt_labels'):
-        return np.asarray(dataset.get_gt_labels())
-    return np.array([dataset.get_data_info(index)['gt_label'] for index in range(len(dataset))])
 
 
 def _compare(owner: str, class_counts: list, labels: np.ndarray) -> None:

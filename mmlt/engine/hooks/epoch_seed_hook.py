@@ -18,8 +18,11 @@ class EpochSeedHook(Hook):
     It also gives each process other mixing weights and negatives, and each epoch other
     augmentations: mmengine starts the workers of every epoch from the same seed.
 
-    The runner's seed is ``randomness=dict(seed=...)``, or the one that mmengine drew; a checkpoint
-    knows it.
+    The runner's seed is ``randomness=dict(seed=...)``, or the one that mmengine drew. A checkpoint
+    knows it, and a resumed run takes it over from there; mmengine does so after it built the
+    sampler, so the sampler of the training set, if it had the runner's seed, is given the new one.
+    Not so under ``diff_rank_seed``: there the sampler draws a seed of its own, which is in no
+    checkpoint, and a resumed run visits the images in another order.
 
     Example:
         ``custom_hooks = [dict(type='EpochSeedHook')]``
@@ -27,6 +30,17 @@ class EpochSeedHook(Hook):
 
     # Before all others, so that whatever they draw is reproducible too.
     priority = 'VERY_HIGH'
+
+    def before_run(self, runner) -> None:
+        """Note the seed that the sampler was built with: no checkpoint has been loaded yet."""
+        self._built_with = runner.seed
+
+    def before_train(self, runner) -> None:
+        """Pass a resumed seed on to the sampler, unless that has a seed of its own."""
+        loader = runner.train_dataloader
+        for sampler in (loader.sampler, getattr(loader.batch_sampler, 'sampler', None)):
+            if getattr(sampler, 'seed', None) == self._built_with:
+                sampler.seed = runner.seed
 
     def before_train_epoch(self, runner) -> None:
         """Seed this process and the workers that the coming epoch starts."""

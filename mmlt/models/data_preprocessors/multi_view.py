@@ -9,6 +9,7 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
 VIEWS = ('plain', 'mixup', 'cutmix')
+PARTNERS = ('batch', 'weighted')
 
 
 @MODELS.register_module()
@@ -19,10 +20,10 @@ class MultiViewDataPreprocessor(ClsDataPreprocessor):
     its number in the meta field ``view``. Testing sees one view.
 
     Mixed views, such as ``views=('plain', 'mixup', 'cutmix')``, are made here, on the device. One
-    :math:`\lambda \sim Beta(\alpha, \alpha)` and one random permutation of the batch, which gives
-    each image its partner, serve all of them. Mixup shows :math:`\lambda x + (1 - \lambda) x'`,
-    cutmix pastes a box of the partner; both have the soft label
-    :math:`\lambda y + (1 - \lambda) y'`. The plain view has labels.
+    :math:`\lambda \sim Beta(\alpha, \alpha)` and one partner of each image serve all of them. Mixup
+    shows :math:`\lambda x + (1 - \lambda) x'`, cutmix pastes a box of the partner; both have the
+    soft label :math:`\lambda y + (1 - \lambda) y'`. The plain view has labels. The partners are a
+    random permutation of the batch, or those that :class:`MixPartnerDataset` brings along.
 
     ``views='pipeline'`` takes the views that mmpretrain's ``MultiView`` transform made of each
     image by different augmentations. All have the label of the image.
@@ -35,15 +36,18 @@ class MultiViewDataPreprocessor(ClsDataPreprocessor):
         correct_lam (bool): Whether cutmix's label follows the area of the box that was really
             pasted (it is cut off at the border). The released code uses mixup's label for both
             views: False does the same. Defaults to True.
+        partner (str): 'batch', or 'weighted' for a training set in a :class:`MixPartnerDataset`.
+            Defaults to 'batch'.
         **kwargs: ``mean``, ``std``, ``to_rgb``, ... of ``ClsDataPreprocessor``.
 
     Raises:
-        ValueError: The options do not go together; the pipeline gives one image where its views
-            are wanted, views where one image is, or views of different sizes.
+        ValueError: The options do not go together; the data give one image where its views or a
+            partner are wanted, several where one image is, or images of different sizes.
 
     Source:
-        Mixed views: BCE3S, released code; three views a step, partners drawn uniformly from a
-        second batch (here: from the same batch). Views of the pipeline: BCL, section 3.3.
+        Mixed views: BCE3S, released code; three views a step, partners from a second batch of a
+        weighted sampler, uniform in the published run (here by default: from the same batch).
+        Views of the pipeline: BCL, section 3.3.
 
     Example:
         >>> image = torch.zeros(3, 32, 32, dtype=torch.uint8)
@@ -59,7 +63,15 @@ class MultiViewDataPreprocessor(ClsDataPreprocessor):
         (torch.Size([8, 3, 32, 32]), [0, 0, 0, 0, 1, 1, 1, 1])
     """
 
-    def __init__(self, views=VIEWS, num_classes=None, alpha=1.0, correct_lam=True, **kwargs):
+    def __init__(
+        self,
+        views=VIEWS,
+        num_classes=None,
+        alpha=1.0,
+        correct_lam=True,
+        partner='batch',
+        **kwargs,
+    ):
         super().__init__(num_classes=num_classes, **kwargs)
         views = (views,) if isinstance(views, str) else tuple(views)
         if views != ('pipeline',) and (
@@ -76,32 +88,69 @@ class MultiViewDataPreprocessor(ClsDataPreprocessor):
             )
         if not alpha > 0:
             raise ValueError(f'alpha must be > 0, got {alpha}')
+        if partner not in PARTNERS:
+            raise ValueError(f'partner must be one of {PARTNERS}, got {partner!r}')
+        if partner == 'weighted' and len(views) == 1:
+            raise ValueError(f"partner='weighted' has nothing to mix with views={views}")
         self.views = views
         self.alpha = alpha
+        self.partner = partner
         self.cutmix = CutMix(float(alpha), correct_lam=correct_lam)
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Normalise a batch and, in training, stack the pipeline's views or add mixed ones."""
         # default_collate makes a tensor (N, C, H, W) of each view, pseudo_collate N images.
-        first = data['inputs'][0]
+        first, *others = data['inputs'][:2]
         several = not isinstance(first, torch.Tensor) or first.dim() == 4
+        samples = data.get('data_samples')
+        paired = several and bool(samples) and 'partner_label' in samples[0]
+        self._check_inputs(len(data['inputs']), several, paired, training)
+        if training and self.views == ('pipeline',):
+            return self._stack_views(data)
+        batch = super().forward(dict(data, inputs=first) if paired else data, training)
+        if not training or len(self.views) == 1 or batch['data_samples'] is None:
+            return batch
+        images, samples = batch['inputs'], batch['data_samples']
+        labels = torch.cat([sample.gt_label for sample in samples])
+        if paired:
+            partners = super().forward(dict(inputs=others[0]), training=True)['inputs']
+            _check_sizes([images, partners], 'images and their partners')
+            partner_labels = torch.cat([sample.partner_label for sample in samples])
+            partner_labels = partner_labels.to(labels.device)
+        else:
+            order = torch.randperm(len(images), device=images.device)
+            partners, partner_labels = images[order], labels[order]
+        return self._mix_views(images, labels, partners, partner_labels, samples)
+
+    def _check_inputs(self, number: int, several: bool, paired: bool, training: bool) -> None:
+        where = f'views={self.views} take one' if training else 'the test takes one'
+        if paired and not training:
+            raise ValueError(
+                f'MixPartnerDataset gives a partner with each image, {where} image: wrap the '
+                'training set alone'
+            )
+        if paired and self.partner != 'weighted':
+            raise ValueError(
+                'MixPartnerDataset gives a partner with each image, but '
+                f"views={self.views} with partner='batch' have no use for it: set "
+                "partner='weighted', or unwrap the training set"
+            )
+        if training and self.partner == 'weighted' and not several:
+            raise ValueError(
+                "partner='weighted' needs a partner with each image, got none: is the training "
+                'set not wrapped in a MixPartnerDataset?'
+            )
         if training and self.views == ('pipeline',):
             if not several:
                 raise ValueError(
                     "views='pipeline' needs several views of each image, got one: is a MultiView "
                     'transform missing from the pipeline?'
                 )
-            return self._stack_views(data)
-        if several:
-            where = f'views={self.views} take one' if training else 'the test takes one'
+        elif several and not paired:
             raise ValueError(
-                f'the pipeline gives {len(data["inputs"])} views of each image, {where}: '
+                f'the pipeline gives {number} views of each image, {where}: '
                 "MultiView belongs in the training pipeline, with views='pipeline'"
             )
-        batch = super().forward(data, training)
-        if not training or len(self.views) == 1 or batch['data_samples'] is None:
-            return batch
-        return self._mix_views(batch['inputs'], batch['data_samples'])
 
     def _stack_views(self, data: dict) -> dict:
         first, *others = data['inputs']
@@ -109,9 +158,7 @@ class MultiViewDataPreprocessor(ClsDataPreprocessor):
         images, samples = [batch['inputs']], batch['data_samples']
         for view in others:
             images.append(super().forward(dict(inputs=view), training=True)['inputs'])
-        sizes = [tuple(view.shape[-2:]) for view in images]
-        if len(set(sizes)) > 1:
-            raise ValueError(f'all views must have one size, got (H, W) = {sizes}')
+        _check_sizes(images, 'all views')
         if samples is not None:
             # The copies share the tensors of view 0, such as the labels.
             samples = [*samples, *(sample.new() for _ in others for sample in samples)]
@@ -119,29 +166,34 @@ class MultiViewDataPreprocessor(ClsDataPreprocessor):
                 sample.set_field(i // len(images[0]), 'view', field_type='metainfo')
         return dict(inputs=torch.cat(images), data_samples=samples)
 
-    def _mix_views(self, images: torch.Tensor, samples: list[DataSample]) -> dict:
-        labels = torch.cat([sample.gt_label for sample in samples])
-        scores = F.one_hot(labels, self.num_classes).float()
+    def _mix_views(self, images, labels, partners, partner_labels, samples) -> dict:
+        scores, partner_scores = (
+            F.one_hot(classes, self.num_classes).float() for classes in (labels, partner_labels)
+        )
         lam = float(np.random.beta(self.alpha, self.alpha))
-        partner = torch.randperm(len(images), device=images.device)
-
         all_images, all_samples = [images], list(samples)
         for sample in samples:
             sample.set_field(0, 'view', field_type='metainfo')
         for number, view in enumerate(self.views[1:], start=1):
-            mixed, view_lam = getattr(self, f'_{view}')(images, partner, lam)
-            mixed_scores = view_lam * scores + (1 - view_lam) * scores[partner]
+            mixed, view_lam = getattr(self, f'_{view}')(images, partners, lam)
+            mixed_scores = view_lam * scores + (1 - view_lam) * partner_scores
             all_images.append(mixed)
             for label, score in zip(labels, mixed_scores):
                 sample = DataSample(metainfo=dict(view=number, num_classes=self.num_classes))
                 all_samples.append(sample.set_gt_label(label).set_gt_score(score))
         return dict(inputs=torch.cat(all_images), data_samples=all_samples)
 
-    def _mixup(self, images: torch.Tensor, partner: torch.Tensor, lam: float):
-        return lam * images + (1 - lam) * images[partner], lam
+    def _mixup(self, images: torch.Tensor, partners: torch.Tensor, lam: float):
+        return lam * images + (1 - lam) * partners, lam
 
-    def _cutmix(self, images: torch.Tensor, partner: torch.Tensor, lam: float):
+    def _cutmix(self, images: torch.Tensor, partners: torch.Tensor, lam: float):
         (top, bottom, left, right), lam = self.cutmix.cutmix_bbox_and_lam(images.shape[-2:], lam)
         mixed = images.clone()
-        mixed[..., top:bottom, left:right] = images[partner, :, top:bottom, left:right]
+        mixed[..., top:bottom, left:right] = partners[..., top:bottom, left:right]
         return mixed, float(lam)
+
+
+def _check_sizes(images: list[torch.Tensor], what: str) -> None:
+    sizes = [tuple(view.shape[-2:]) for view in images]
+    if len(set(sizes)) > 1:
+        raise ValueError(f'{what} must have one size, got (H, W) = {sizes}')

@@ -1,0 +1,3 @@
+from mmlt.datasets.samplers.class_balanced_sampler import ClassBalancedSampler
+
+__all__ = ['ClassBalancedSampler']
