@@ -34,11 +34,11 @@ setup(
     packages=find_packages(include=['mmlt', 'mmlt.*']),
     package_data={'mmlt.datasets': ['class_counts/*.json']},
     install_requires=[
-        'matplotlib',
+        'matplotlib>=3.9',
         'mmengine>=0.10.7,<0.11',
         'mmpretrain>=1.2.0,<1.3',
         'numpy',
-        'scikit-learn',
+        'scikit-learn>=1.5',
         'setuptools<82',  # mmengine imports pkg_resources and distutils while it runs
         'torch>=2.6',  # before, torch.load runs whatever a checkpoint says
         'torchvision>=0.21',

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Test on several processes: tools/dist_test.sh CONFIG CHECKPOINT GPUS [flags of test.py]
+# Test on several processes: tools/dist_test.sh CONFIG CHECKPOINT GPUS [CHECKPOINT ...] [flags of test.py]
 set -euo pipefail
 if [ $# -lt 3 ]; then
-    echo "usage: $0 CONFIG CHECKPOINT GPUS [flags of test.py]" >&2
+    echo "usage: $0 CONFIG CHECKPOINT GPUS [CHECKPOINT ...] [flags of test.py]" >&2
     exit 2
 fi
 exec python -m torch.distributed.run \

@@ -1,12 +1,18 @@
-"""Test a checkpoint: ``python tools/test.py CONFIG CHECKPOINT``.
+"""Test checkpoints: ``python tools/test.py CONFIG CHECKPOINT [CHECKPOINT ...]``.
 
-Prints the accuracy on classes with many, medium and few training images. ``--tta`` averages the
-scores of an image and of its mirror image; say so when you quote such a number.
+Prints the accuracy on classes with many, medium and few training images; of several checkpoints,
+such as the seeds of one method, also mean and standard deviation. ``--tta`` adds the numbers with
+test-time augmentation to those without; say so when you quote them.
 """
 
+import csv
+import math
+import os
 from copy import deepcopy
+from pathlib import Path
 
 import mmengine
+import numpy as np
 from _cli import base_parser, load_config
 from mmengine.config import ConfigDict
 from mmengine.dist import is_main_process
@@ -15,21 +21,47 @@ from mmengine.runner import Runner
 from mmpretrain.registry import RUNNERS
 
 import mmlt  # noqa: F401  (registers everything, before a Runner is built)
-from mmlt.evaluation import format_shot_table
+from mmlt.evaluation import ShotAccuracy, format_shot_table
+from mmlt.functional import shot_groups
 
 
 def parse_args():
     """Read the command line."""
-    parser = base_parser('Test a checkpoint')
-    parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--out', help='file for the results, .json or .pkl')
+    parser = base_parser('Test checkpoints')
+    parser.add_argument(
+        'checkpoints',
+        nargs='+',
+        metavar='CHECKPOINT',
+        help='checkpoint file; of several, such as the seeds of one method, also the mean and the '
+        'sample standard deviation (n - 1) are printed',
+    )
+    parser.add_argument(
+        '--out',
+        metavar='FILE',
+        help='.json: the metrics: {metric: value} of one checkpoint, {"rows": {checkpoint: '
+        '{metric: value}}, "mean": ..., "std": ...} of several; with --tta {"no TTA": ..., '
+        '"flip TTA": ...} of these. .pkl: the predictions of one checkpoint, with --tta those '
+        'with flip TTA',
+    )
     parser.add_argument(
         '--out-item',
         choices=['metrics', 'pred'],
         help='what to write: the metrics (default for .json) or every prediction (else)',
     )
-    parser.add_argument('--tta', action='store_true', help='average with the mirror image')
-    args = parser.parse_args()
+    parser.add_argument(
+        '--per-class',
+        metavar='FILE.csv',
+        help='write a line a class: label, name, training images, shot group, test images, and '
+        'the accuracy of each row of the table',
+    )
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help='test every checkpoint twice: without TTA, and averaged with the mirror image (or by '
+        "the config's tta_pipeline); both are printed",
+    )
+    # Intermixed: checkpoints may follow flags, as those after GPUS of dist_test.sh do.
+    args = parser.parse_intermixed_args()
     if args.out_item and not args.out:
         parser.error('--out-item needs --out FILE')
     if args.out and not args.out.endswith(('.json', '.pkl', '.pickle')):
@@ -38,42 +70,149 @@ def parse_args():
         args.out_item = 'metrics' if args.out.endswith('.json') else 'pred'
     if args.out_item == 'pred' and args.out.endswith('.json'):
         parser.error('--out-item pred needs a .pkl file')
+    if args.out_item == 'pred' and len(args.checkpoints) > 1:
+        parser.error(f'predictions are of one CHECKPOINT, got {len(args.checkpoints)}')
+    if args.per_class and not args.per_class.endswith('.csv'):
+        parser.error(f'--per-class must end in .csv, got {args.per_class}')
+    seen = set()
+    for checkpoint in args.checkpoints:
+        # What has a scheme, such as https://, is found by mmengine.
+        if '://' not in checkpoint and not os.path.exists(checkpoint):
+            parser.error(f'CHECKPOINT {checkpoint} does not exist')
+        if os.path.realpath(checkpoint) in seen:
+            parser.error(f'CHECKPOINT {checkpoint} is given twice: it would count twice')
+        seen.add(os.path.realpath(checkpoint))
     return args
 
 
 def merge_args(cfg, args):
     """Apply the flags to the config; ``--cfg-options`` last, so that they have the last word."""
-    cfg.load_from = args.checkpoint
     if args.amp:
         cfg.test_cfg.fp16 = True
-    if args.tta:
-        cfg.setdefault('tta_model', dict(type='AverageClsScoreTTA'))
-        pipeline = cfg.test_dataloader.dataset.pipeline
-        if 'tta_pipeline' not in cfg:
-            flips = [dict(type='RandomFlip', prob=prob) for prob in (1.0, 0.0)]
-            cfg.tta_pipeline = deepcopy(pipeline[:-1])
-            cfg.tta_pipeline.append(
-                dict(type='TestTimeAug', transforms=[flips, [deepcopy(pipeline[-1])]])
-            )
-        cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    # Every loader runs once: workers that outlive it would add up.
+    cfg.test_dataloader.persistent_workers = False
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
+    evaluator = cfg.test_evaluator
+    metrics = [evaluator] if isinstance(evaluator, dict) else evaluator
+    if args.per_class and not any('ShotAccuracy' in str(metric['type']) for metric in metrics):
+        raise SystemExit(f'error: --per-class needs a ShotAccuracy in test_evaluator: {evaluator}')
     return cfg
+
+
+def with_tta(cfg):
+    """The config with test-time augmentation: its own, or else the mirror image."""
+    cfg = deepcopy(cfg)
+    cfg.setdefault('tta_model', dict(type='AverageClsScoreTTA'))
+    dataset = cfg.test_dataloader.dataset
+    while 'pipeline' not in dataset:
+        dataset = dataset.dataset  # of a wrapper, such as LongTailedDataset
+    pipeline = dataset.pipeline
+    if 'tta_pipeline' not in cfg:
+        flips = [dict(type='RandomFlip', prob=prob) for prob in (1.0, 0.0)]
+        cfg.tta_pipeline = deepcopy(pipeline[:-1])
+        cfg.tta_pipeline.append(
+            dict(type='TestTimeAug', transforms=[flips, [deepcopy(pipeline[-1])]])
+        )
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    dataset.pipeline = cfg.tta_pipeline
+    return cfg
+
+
+def short_names(paths: list[str]) -> list[str]:
+    """As many last parts of the paths as tell them apart."""
+    parts = [path.split('/') for path in paths]
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ['/'.join(part[-length:]) for part in parts]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+def test(cfg, checkpoint: str, predictions: str | None) -> tuple[dict, ShotAccuracy | None]:
+    """Test one checkpoint; returns the metrics' values, and ShotAccuracy if it was measured."""
+    cfg = deepcopy(cfg)
+    cfg.load_from = checkpoint
+    # A Runner for each: what a checkpoint lacks must not be filled from the one before.
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    metrics = runner.test_evaluator.metrics
+    if predictions:
+        metrics.append(DumpResults(out_file_path=predictions))
+    values = runner.test()
+    shot = next((metric for metric in metrics if isinstance(metric, ShotAccuracy)), None)
+    return {k: v.tolist() if hasattr(v, 'tolist') else v for k, v in values.items()}, shot
+
+
+def mean_and_std(rows: dict[str, dict]) -> dict[str, dict]:
+    """Mean and sample standard deviation of every scalar over the rows."""
+    metrics = list(rows.values())
+    scalars = [name for name, value in metrics[0].items() if isinstance(value, (int, float))]
+    values = {name: [row[name] for row in metrics] for name in scalars}
+    return {
+        'mean': {name: float(np.mean(value)) for name, value in values.items()},
+        'std': {name: float(np.std(value, ddof=1)) for name, value in values.items()},
+    }
+
+
+def print_report(rows: dict[str, dict]) -> None:
+    """The table of ShotAccuracy, if it was measured, and below it a line for every other scalar."""
+    table = format_shot_table(rows)
+    columns = {f'shot/{column}' for column in table.splitlines()[0].split()}
+    names = dict.fromkeys(name for metrics in rows.values() for name in metrics)
+    if columns & set(names):
+        print(table)
+    for name in names:
+        cells = {row: metrics.get(name) for row, metrics in rows.items()}
+        if name not in columns and all(isinstance(v, (int, float)) for v in cells.values()):
+            print(f'{name}: ' + '; '.join(f'{row} {value:.4g}' for row, value in cells.items()))
+
+
+def write_per_class(path: str, shot: ShotAccuracy, accuracies: dict[str, list]) -> None:
+    """Write a line a class; ``accuracies`` has the last columns."""
+    names = (shot.dataset_meta or {}).get('classes') or ()
+    groups = shot_groups(shot.class_counts, shot.many, shot.few)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, 'w', newline='') as file:
+        write = csv.writer(file).writerow
+        write(['label', 'name', 'train_images', 'shot_group', 'test_images', *accuracies])
+        for k, count in enumerate(shot.class_counts):
+            name = names[k] if k < len(names) else ''
+            group = next(group for group, members in groups.items() if members[k])
+            cells = (accuracy[k] for accuracy in accuracies.values())
+            cells = ('' if math.isnan(cell) else f'{cell:.4f}' for cell in cells)
+            write([k, name, count, group, shot.test_counts[k], *cells])
 
 
 def main():
     """Test, print the table, write what was asked for."""
     args = parse_args()
     cfg = merge_args(load_config(args), args)
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    if args.out_item == 'pred':
-        runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
-    metrics = runner.test()
-    if is_main_process():
-        print(format_shot_table({'flip TTA' if args.tta else 'no TTA': metrics}))
-        if args.out_item == 'metrics':
-            mmengine.dump(metrics, args.out)
+    modes = {'no TTA': cfg}
+    if args.tta:
+        modes['TTA' if 'tta_pipeline' in cfg else 'flip TTA'] = with_tta(cfg)
+    several = len(args.checkpoints) > 1
+
+    def title(name, mode):
+        return ', '.join([name] * several + [mode] * (args.tta or not several))
+
+    table, report, accuracies = {}, {}, {}
+    for mode, mode_cfg in modes.items():
+        predictions = args.out if args.out_item == 'pred' and mode == list(modes)[-1] else None
+        rows = {}
+        for name, checkpoint in zip(short_names(args.checkpoints), args.checkpoints):
+            rows[name], shot = test(mode_cfg, checkpoint, predictions)
+            if args.per_class:
+                accuracies[title(name, mode)] = shot.per_class
+        summary = mean_and_std(rows) if several else {}
+        table |= {title(name, mode): metrics for name, metrics in (rows | summary).items()}
+        report[mode] = dict(rows=rows, **summary) if several else rows[name]
+    if not is_main_process():
+        return
+    print_report(table)
+    if args.out_item == 'metrics':
+        mmengine.dump(report if args.tta else report['no TTA'], args.out)
+    if args.per_class:
+        write_per_class(args.per_class, shot, accuracies)
 
 
 if __name__ == '__main__':

@@ -1,12 +1,15 @@
 """Train a model: ``python tools/train.py CONFIG``.
 
-Ends with the accuracy of the last epoch (not of the best one) on classes with many, medium and few
-training images.
+Ends with the accuracy of the last epoch on classes with many, medium and few training images. If
+there was more than one validation, the best epoch's is above it and says what it was chosen on. A
+resumed run may not know the validation of the epoch that it resumed from, as the checkpoint was
+written before it; "best of" counts those it knows.
 """
 
 from _cli import base_parser, load_config
 from mmengine.dist import is_main_process
-from mmengine.runner import Runner
+from mmengine.hooks import Hook
+from mmengine.runner import IterBasedTrainLoop, Runner, find_latest_checkpoint
 from mmpretrain.registry import RUNNERS
 
 import mmlt  # noqa: F401  (registers everything, before a Runner is built)
@@ -20,7 +23,8 @@ def parse_args():
         '--resume',
         nargs='?',
         const='auto',
-        help='resume from this checkpoint; without a path, from the last one of the work dir',
+        help='resume from this checkpoint; without a path, from the last one of the work dir, or '
+        'start as without --resume if there is none; load_from is ignored by a resumed run',
     )
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate')
     parser.add_argument(
@@ -33,15 +37,12 @@ def parse_args():
 
 
 def merge_args(cfg, args):
-    """Apply the flags to the config; ``--cfg-options`` last, so that they have the last word."""
+    """Apply the flags to the config; ``--cfg-options`` have the last word, but for ``--resume``."""
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-    if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
     if args.auto_scale_lr:
         cfg.setdefault('auto_scale_lr', {})['enable'] = True
     if args.no_persistent_workers:
@@ -50,17 +51,48 @@ def merge_args(cfg, args):
                 cfg[name].persistent_workers = False
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
+    if args.resume:
+        last = find_latest_checkpoint(cfg.work_dir) if args.resume == 'auto' else args.resume
+        cfg.resume = last is not None
+        cfg.load_from = last or cfg.get('load_from')
     return cfg
 
 
-def last_metrics(runner) -> dict:
-    """The newest value of every validation metric."""
-    scalars = runner.message_hub.log_scalars
-    return {
-        name.removeprefix('val/'): buffer.current()
-        for name, buffer in scalars.items()
-        if name.startswith('val/shot/')
-    }
+class ValidationHistory(Hook):
+    """Notes which epoch (or iteration) had which accuracies; checkpoints carry the notes along."""
+
+    def after_val_epoch(self, runner, metrics=None):
+        """Note the metrics of ShotAccuracy."""
+        shot = {name: value for name, value in metrics.items() if name.startswith('shot/')}
+        history = runner.message_hub.get_info('shot_history', {})
+        runner.message_hub.update_info('shot_history', history | {progress(runner)[1]: shot})
+
+
+def progress(runner) -> tuple[str, int]:
+    """Unit and number of what has been trained."""
+    if isinstance(runner.train_loop, IterBasedTrainLoop):
+        return 'iteration', runner.iter
+    return 'epoch', runner.epoch
+
+
+def chosen_on(cfg) -> str:
+    """What the best of several validations was chosen on; transforms do not make another set."""
+    val, test = (cfg.get(name) for name in ('val_dataloader', 'test_dataloader'))
+    if not test or dict(val.dataset, pipeline=None) == dict(test.dataset, pipeline=None):
+        return 'on the test set'
+    return 'on the validation set'
+
+
+def table_rows(runner) -> dict[str, dict]:
+    """The rows of the table: the best of several validations, then the last one."""
+    history = runner.message_hub.get_info('shot_history')
+    unit, last = progress(runner)
+    rows = {}
+    if len(history) > 1:
+        best = max(history, key=lambda step: history[step].get('shot/all', 0))
+        name = f'{unit} {best} (best of {len(history)} {chosen_on(runner.cfg)})'
+        rows[name] = history[best]
+    return rows | {f'{unit} {last} (last)': history[last]}
 
 
 def main():
@@ -68,10 +100,15 @@ def main():
     args = parse_args()
     cfg = merge_args(load_config(args), args)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner.register_hook(ValidationHistory())
     runner.train()
-    metrics = last_metrics(runner)
-    if metrics and is_main_process():
-        print(format_shot_table({f'epoch {runner.epoch} (last)': metrics}))
+    if runner.val_loop is None:
+        return
+    if progress(runner)[1] not in runner.message_hub.get_info('shot_history', {}):
+        runner.val_loop.run()  # the run had ended before, perhaps during its last validation
+    rows = table_rows(runner)
+    if any(rows.values()) and is_main_process():
+        print(format_shot_table(rows))
 
 
 if __name__ == '__main__':

@@ -20,7 +20,12 @@ class ShotAccuracy(BaseMetric):
     Logs ``shot/many``, ``shot/medium``, ``shot/few`` (mean accuracy of the group's classes; NaN if
     the group is empty), ``shot/all`` (over samples), ``shot/macro`` (over classes), ``shot/worst``
     (worst class) and ``shot/harmonic`` (harmonic mean over classes). On the main process, the last
-    evaluation's accuracies of the classes are in :attr:`per_class`.
+    evaluation's accuracies of the classes are in :attr:`per_class`, their test images in
+    :attr:`test_counts`.
+
+    The prediction is the class of the largest ``pred_score``, as in mmpretrain's metrics, and
+    ``pred_label`` where there are no scores: mmpretrain's test-time augmentation averages the
+    scores and leaves the label of the first image.
 
     Args:
         class_counts: Training images per class, as :func:`mmlt.load_class_counts` takes them.
@@ -56,15 +61,17 @@ class ShotAccuracy(BaseMetric):
         self.many = many
         self.few = few
         self.per_class: list[float] = []
+        self.test_counts: list[int] = []
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
         """Keep prediction and label, one item a sample: so padded ones can be cut off later."""
+        predictions = [
+            sample['pred_score'].argmax() if 'pred_score' in sample else sample['pred_label'][0]
+            for sample in data_samples
+        ]
+        labels = [sample['gt_label'][0] for sample in data_samples]
         # One transfer from the device for a batch, not two for a sample.
-        predictions, labels = (
-            torch.stack([torch.as_tensor(sample[name])[0] for sample in data_samples]).tolist()
-            for name in ('pred_label', 'gt_label')
-        )
-        for prediction, label in zip(predictions, labels):
+        for prediction, label in zip(_to_list(predictions), _to_list(labels)):
             if not 0 <= label < len(self.class_counts):
                 raise ValueError(
                     f'label {label} of the evaluated set is not one of the '
@@ -77,8 +84,13 @@ class ShotAccuracy(BaseMetric):
         predictions, labels = torch.tensor(results, dtype=torch.int64).reshape(-1, 2).unbind(1)
         fractions = shot_accuracy(predictions, labels, self.class_counts, self.many, self.few)
         self.per_class = (100 * fractions['per_class']).tolist()
+        self.test_counts = torch.bincount(labels, minlength=len(self.class_counts)).tolist()
         fractions['macro'] = fractions['all_macro']
         return {name: 100 * float(fractions[name]) for name in COLUMNS}
+
+
+def _to_list(values: list) -> list[int]:
+    return torch.stack([torch.as_tensor(value) for value in values]).tolist()
 
 
 def format_shot_table(rows: dict[str, dict], prefix: str = 'shot') -> str:

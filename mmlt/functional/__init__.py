@@ -24,10 +24,16 @@ from mmlt.functional.contrastive import (
     write_bank,
 )
 from mmlt.functional.geometry import (
+    angular_distance,
+    class_means,
     classifier_separability,
     feature_compactness,
     feature_separability,
+    fisher_separability,
+    neural_collapse,
+    separability_matrix,
 )
+from mmlt.functional.geometry_statistics import GeometryStatistics
 from mmlt.functional.margins import (
     cos_plus_margin,
     dbm_class_margin,
@@ -39,10 +45,13 @@ from mmlt.functional.pairs import sample_negatives, sigmoid_pair_loss, softmax_p
 from mmlt.functional.uniformity import sigmoid_uniform_loss, softmax_uniform_loss
 
 __all__ = [
+    'GeometryStatistics',
+    'angular_distance',
     'balanced_contrastive_loss',
     'bank_similarity',
     'calibration_errors',
     'class_log_prior',
+    'class_means',
     'classifier_separability',
     'cos_plus_margin',
     'dbm_class_margin',
@@ -52,11 +61,14 @@ __all__ = [
     'exponential_class_counts',
     'feature_compactness',
     'feature_separability',
+    'fisher_separability',
     'ldam_class_margin',
     'ldam_logits',
+    'neural_collapse',
     'reliability_bins',
     'sample_negatives',
     'sampling_probabilities',
+    'separability_matrix',
     'shifted_class_counts',
     'shot_accuracy',
     'shot_groups',

@@ -190,3 +190,37 @@ def test_max_norm_warns_where_rows_are_normalised(stage1, tmp_path, caplog):
 def test_bad_options_are_refused(options, match):
     with pytest.raises(ValueError, match=match):
         MaxNormHook(**options)
+
+
+# --- Geometry, logged at validation ----------------------------------------------------------
+
+
+def test_geometry_of_features_and_classifier_is_logged(stage1, tmp_path):
+    counts = 'digits-lt-if50'
+    runner = run(
+        'bce3s/stage1_resnet20_digits-lt.py',
+        tmp_path / 'run',
+        1,
+        load_from=str(stage1 / 'bce3s/epoch_2.pth'),
+        custom_hooks=[dict(type='ClassifierGeometryHook', class_counts=counts)],
+        val_evaluator=[
+            dict(type='ShotAccuracy', class_counts=counts),
+            dict(type='FeatureGeometry', class_counts=counts),
+            dict(type='CalibrationError', class_counts=counts),
+        ],
+        **{'model.head.keep_features': True},
+    )
+    logged = {
+        name.removeprefix('val/geometry/'): buffer.current()
+        for name, buffer in runner.message_hub.log_scalars.items()
+        if name.startswith('val/geometry/')
+    }
+    rows = weights(tmp_path / 'run', 1)['head.classifier.weight'].double()
+    rows = rows - rows.mean(dim=0)
+    cosine = torch.nn.functional.normalize(rows) @ torch.nn.functional.normalize(rows).T
+    wanted = 100 * ((1 - cosine) / 2).sum(dim=1) / 9
+    assert logged['classifier'] == pytest.approx(wanted.mean().item(), rel=1e-5)
+    assert logged['classifier_std'] == pytest.approx(wanted.std(correction=0).item(), rel=1e-4)
+    assert logged['classifier_few'] == pytest.approx(wanted[5:].mean().item(), rel=1e-5)
+    assert 0 < logged['compactness'] <= 100
+    assert 0 < logged['separability'] <= 100

@@ -24,8 +24,11 @@ def make_metric(counts=COUNTS, **options):
 def to_samples(predictions, labels):
     samples = []
     for prediction, label in zip(predictions, labels):
-        sample = DataSample().set_gt_label(int(label)).set_pred_label(int(prediction))
-        samples.append(sample.set_pred_score(torch.rand(len(COUNTS))))
+        # The label of a merged sample of mmpretrain's TTA is that of one image: not to be read.
+        sample = DataSample().set_gt_label(int(label)).set_pred_label(int(label))
+        score = torch.rand(len(COUNTS))
+        score[int(prediction)] += 1
+        samples.append(sample.set_pred_score(score))
     return samples
 
 
@@ -60,6 +63,13 @@ def test_all_figures_are_scikit_learns(pairs):
     assert got == pytest.approx(wanted)
     assert list(got) == [f'shot/{name}' for name in COLUMNS]
     assert metric.per_class == pytest.approx(recall.tolist())
+    assert metric.test_counts == np.bincount(labels).tolist()
+
+
+def test_samples_without_scores_have_their_label_read():
+    metric = make_metric()
+    metric.process(None, [dict(pred_label=[k], gt_label=[0]) for k in (0, 1, 0, 0)])
+    assert metric.evaluate(size=4)['shot/all'] == 75
 
 
 def test_a_second_evaluation_starts_anew(pairs):

@@ -12,7 +12,14 @@ from reference import bce3s
 from sklearn.metrics.pairwise import cosine_similarity
 
 import mmlt.functional
-from mmlt.functional import classifier_separability, feature_compactness, feature_separability
+from mmlt.functional.geometry import (
+    angular_distance,
+    class_means,
+    classifier_separability,
+    feature_compactness,
+    feature_separability,
+    separability_matrix,
+)
 
 K, D = 4, 3
 
@@ -46,6 +53,28 @@ def test_an_etf_has_the_papers_separability(num_classes):
     wanted = torch.full((num_classes,), 50 * (1 + 1 / (num_classes - 1)), dtype=torch.float64)
     # Neither a common length nor a common offset moves it: eq. 16 centres first.
     torch.testing.assert_close(classifier_separability(7 * etf + 3), wanted)
+
+
+@pytest.mark.parametrize('dtype', [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_the_matrix_matches_the_loop_and_its_rows_average_to_the_separability(dtype):
+    weight = torch.randn(6, 5, generator=torch.Generator().manual_seed(0)).to(dtype)
+    got = separability_matrix(weight)
+    wanted = torch.tensor(bce3s.eq_36(weight.double().tolist()), dtype=torch.float64)
+    torch.testing.assert_close(got, wanted)
+    rows = 100 * (got.sum(dim=1) - 1) / 5
+    torch.testing.assert_close(rows, classifier_separability(weight))
+
+
+def test_the_matrix_of_opposite_and_of_equal_vectors_stays_a_fraction():
+    weight = torch.randn(1, 300, generator=torch.Generator().manual_seed(0)) * torch.tensor(
+        [[1.0], [1.0], [-1.0], [-1.0]]
+    )
+    got = separability_matrix(weight)
+    assert got.min() >= 0
+    assert got.max() <= 1
+    wanted = torch.tensor([[1.0, 0, 1, 1], [0, 1, 1, 1], [1, 1, 1, 0], [1, 1, 0, 1]])
+    torch.testing.assert_close(got, wanted.double())
+    assert separability_matrix(torch.ones(1, D)).tolist() == [[1]]
 
 
 @pytest.mark.parametrize('seed', range(3))
@@ -117,6 +146,26 @@ def test_relabelling_the_classes_permutes_the_result():
     torch.testing.assert_close(
         classifier_separability(weight[order]), classifier_separability(weight)[order]
     )
+    matrix = separability_matrix(weight)[order][:, order]
+    torch.testing.assert_close(separability_matrix(weight[order]), matrix)
+
+
+def test_turning_and_scaling_all_features_changes_nothing():
+    features, labels = draw(0, LABELS)
+    turn = torch.linalg.qr(torch.randn(D, D, generator=torch.Generator().manual_seed(1)).double())
+    turned = 7 * features @ turn.Q
+    for measure in (feature_compactness, feature_separability):
+        torch.testing.assert_close(measure(turned, labels, K), measure(features, labels, K))
+    torch.testing.assert_close(separability_matrix(turned), separability_matrix(features))
+
+
+def test_nothing_keeps_a_gradient():
+    features, labels = draw(0, LABELS)
+    features.requires_grad_()
+    results = [measure(features, labels, K) for measure in (feature_compactness, class_means)]
+    results += [feature_separability(features, labels, K), separability_matrix(features)]
+    results += [classifier_separability(features), angular_distance(features, labels, features)]
+    assert not any(result.requires_grad for result in results)
 
 
 @pytest.mark.parametrize('centering', ['class', 'global'])
@@ -151,7 +200,7 @@ def test_vectors_without_a_direction_count_as_right_angles():
         assert feature_separability(features, labels, 2, centering).tolist() == [50, 50]
 
 
-@pytest.mark.parametrize('measure', [feature_compactness, feature_separability])
+@pytest.mark.parametrize('measure', [feature_compactness, feature_separability, class_means])
 @pytest.mark.parametrize(
     ('features', 'labels', 'error', 'message'),
     [
@@ -168,8 +217,9 @@ def test_bad_features_are_refused(features, labels, error, message, measure):
 
 
 def test_bad_weight_and_centering_are_refused():
-    with pytest.raises(ValueError, match=r'weight must have shape \(K, D\) .*got \(3,\)'):
-        classifier_separability(torch.ones(3))
+    for measure in (classifier_separability, separability_matrix):
+        with pytest.raises(ValueError, match=r'weight must have shape \(K, D\) .*got \(3,\)'):
+            measure(torch.ones(3))
     with pytest.raises(ValueError, match="centering must be 'class' or 'global', got 'none'"):
         feature_separability(torch.ones(2, D), torch.tensor([0, 1]), K, centering='none')
 

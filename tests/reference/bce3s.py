@@ -187,6 +187,15 @@ def eq_15(of_class, k, centering='class'):
     return 100 * total / (len(of_class[k]) * (len(of_class) - 1))
 
 
+def eq_36(weight):
+    """The separability matrix, as a fraction."""
+    centred = [subtract(row, mean_vector(weight)) for row in weight]
+    return [
+        [1.0 if j == k else (1 - cosine(centred[j], centred[k])) / 2 for k in range(len(weight))]
+        for j in range(len(weight))
+    ]
+
+
 def simplex_etf(num_classes):
     """Eqs. 20 and 21: K unit vectors in R^K with all cosines -1 / (K - 1)."""
     k = num_classes

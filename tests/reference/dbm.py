@@ -120,3 +120,73 @@ def focal(psi, y, gamma):
     """Lin et al. (2017) with a softmax: -(1 - p)^gamma log p."""
     loss = eq_1(psi, y)
     return (1 - math.exp(-loss)) ** gamma * loss
+
+
+# --- Features --------------------------------------------------------------------------------
+
+
+def _dot(a, b):
+    return math.fsum(p * q for p, q in zip(a, b))
+
+
+def _mean(rows):
+    return [math.fsum(column) / len(rows) for column in zip(*rows)]
+
+
+def angle_to(x, center):
+    """Fig. 4: theta_y in degrees."""
+    lengths = math.sqrt(_dot(x, x)) * math.sqrt(_dot(center, center))
+    return math.degrees(angles([_dot(x, center) / lengths])[0])
+
+
+def mean_variance(*classes):
+    """The sum over the classes of the mean variance of a feature, tr(Sigma_i + Sigma_j) / D."""
+    total = 0.0
+    for rows in classes:
+        mean = _mean(rows)
+        total += math.fsum((p - q) ** 2 for row in rows for p, q in zip(row, mean)) / len(rows)
+    return total / len(classes[0][0])
+
+
+def eq_12(w, first, second, ridge=0.0):
+    """Fisher's criterion of two lists of features along ``w``; ``ridge`` is absolute."""
+    means, spread = [], ridge * _dot(w, w)
+    for rows in (first, second):
+        projected = [_dot(w, x) for x in rows]
+        mean = math.fsum(projected) / len(projected)
+        means.append(mean)
+        spread += math.fsum((p - mean) ** 2 for p in projected) / len(projected)
+    return (means[0] - means[1]) ** 2 / spread
+
+
+def best_direction(first, second, ridge):
+    """Fisher 1936: (Sigma_i + Sigma_j + ridge I)^(-1) (mu_i - mu_j), by Gauss and Jordan."""
+    d = len(first[0])
+    table = [[ridge * (p == q) for q in range(d)] for p in range(d)]
+    for rows in (first, second):
+        mean = _mean(rows)
+        for p in range(d):
+            for q in range(d):
+                products = [(x[p] - mean[p]) * (x[q] - mean[q]) for x in rows]
+                table[p][q] += math.fsum(products) / len(rows)
+    for row, a, b in zip(table, _mean(first), _mean(second)):
+        row.append(a - b)
+    for p in range(d):
+        pivot = max(range(p, d), key=lambda q: abs(table[q][p]))
+        table[p], table[pivot] = table[pivot], table[p]
+        table[p] = [value / table[p][p] for value in table[p]]
+        for q in range(d):
+            if q != p:
+                table[q] = [v - table[q][p] * u for v, u in zip(table[q], table[p])]
+    return [row[-1] for row in table]
+
+
+def eq_13(of_class, i, ridge):
+    """Separability of class i; ``ridge`` is in units of the pair's mean variance."""
+    total = 0.0
+    for j in range(len(of_class)):
+        if j != i:
+            absolute = ridge * mean_variance(of_class[i], of_class[j])
+            w = best_direction(of_class[i], of_class[j], absolute)
+            total += eq_12(w, of_class[i], of_class[j], absolute)
+    return total / (len(of_class) - 1)

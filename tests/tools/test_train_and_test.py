@@ -3,17 +3,22 @@
 import json
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import mmengine
 import pytest
 import torch
 
+import mmlt  # noqa: F401  (torch may then load what mmengine puts into checkpoints)
+
 ROOT = Path(__file__).parents[2]
 CONFIG = 'configs/bce3s/resnet20_digits-lt.py'
+COLUMNS = ['many', 'medium', 'few', 'all', 'macro', 'worst', 'harmonic']
 # Two epochs of stage 1 and one of stage 2.
 SHORT = [
     'train_cfg.max_epochs=3',
@@ -35,6 +40,16 @@ def environment() -> dict:
     return dict(os.environ, PATH=path, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT))
 
 
+def run_here(words: str, monkeypatch) -> None:
+    """Run a tool inside this process: fast, for what fails before it builds a Runner."""
+    tool, *words = words.replace('CONFIG', CONFIG).split()
+    monkeypatch.chdir(ROOT)
+    monkeypatch.syspath_prepend(ROOT / 'tools')
+    monkeypatch.setenv('LOCAL_RANK', '0')  # the tools set it for the rest of the process
+    monkeypatch.setattr(sys, 'argv', [tool, *words])
+    runpy.run_path(str(ROOT / 'tools' / tool), run_name='__main__')
+
+
 def train(work_dir, *flags: str, options=()) -> subprocess.CompletedProcess:
     options = ['--cfg-options', *SHORT, *options]
     return command(
@@ -46,10 +61,38 @@ def weights(checkpoint) -> dict:
     return torch.load(checkpoint, weights_only=True)['state_dict']
 
 
-def table_row(stdout: str) -> list[str]:
-    header, row = stdout.strip().splitlines()[-2:]
-    assert header.split() == ['many', 'medium', 'few', 'all', 'macro', 'worst', 'harmonic']
-    return row.split()
+def same_weights(checkpoint, other) -> bool:
+    a, b = weights(checkpoint), weights(other)
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def table(stdout: str) -> dict[str, list[str]]:
+    """The last table: name of a row -> its cells."""
+    rows, inside = {}, False
+    for line in stdout.splitlines():
+        name, cells = line.split()[: -len(COLUMNS)], line.split()[-len(COLUMNS) :]
+        if cells == COLUMNS:
+            rows, inside = {}, True
+        elif inside and all(re.fullmatch(r'-|\d+\.\d\d', cell) for cell in cells):
+            rows[' '.join(name)] = cells
+        else:
+            inside = False
+    return rows
+
+
+def kill_after_first_checkpoint(work_dir: Path, words, kill=lambda run: run.kill()) -> int:
+    """Start a command of its own process group and stop it as soon as it can be resumed."""
+    run = subprocess.Popen(
+        words, cwd=ROOT, env=environment(), start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 240
+    while not (work_dir / 'last_checkpoint').exists():
+        assert run.poll() is None, 'the run ended before it could be killed'
+        assert time.monotonic() < deadline, 'no checkpoint was written'
+        time.sleep(0.01)
+    kill(run)
+    return run.wait()
 
 
 @pytest.fixture(scope='module')
@@ -62,11 +105,10 @@ def trained(tmp_path_factory):
 
 def test_train_ends_with_the_table_of_the_last_epoch(trained):
     work_dir, stdout = trained
-    row = table_row(stdout)
-    assert row[:3] == ['epoch', '3', '(last)']
+    assert list(table(stdout)) == ['epoch 3 (last)']
     assert 'Stage 2 from epoch 3: classifier only' in stdout
     logged = re.findall(r'Epoch\(val\) \[3\].*shot/all: ([\d.]+)', stdout)[-1]
-    assert float(row[6]) == pytest.approx(float(logged), abs=0.005)
+    assert stdout.splitlines()[-1].split()[6] == f'{float(logged):.2f}'
     assert (work_dir / 'last_checkpoint').read_text().endswith('epoch_3.pth')
 
 
@@ -79,43 +121,48 @@ def test_test_repeats_the_numbers_of_training(trained, tmp_path):
         '--work-dir', str(tmp_path),
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    assert table_row(result.stdout)[2:] == table_row(stdout)[3:]
-    assert f'{json.loads(out.read_text())["shot/all"]:.2f}' == table_row(stdout)[6]
+    assert table(result.stdout) == {'no TTA': table(stdout)['epoch 3 (last)']}
+    written = json.loads(out.read_text())
+    assert [f'{written[f"shot/{name}"]:.2f}' for name in COLUMNS] == table(stdout)['epoch 3 (last)']
 
 
-def test_tta_and_predictions(trained, tmp_path):
-    work_dir, _ = trained
+def test_tta_is_printed_below_the_numbers_without_it(trained, tmp_path):
+    work_dir, stdout = trained
     out = tmp_path / 'predictions.pkl'
     result = command(
         sys.executable, 'tools/test.py', CONFIG, str(work_dir / 'epoch_3.pth'), '--tta',
         '--out', str(out), '--work-dir', str(tmp_path),
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    assert table_row(result.stdout)[:2] == ['flip', 'TTA']
-    assert out.stat().st_size > 0
+    rows = table(result.stdout)
+    assert list(rows) == ['no TTA', 'flip TTA']
+    assert rows['no TTA'] == table(stdout)['epoch 3 (last)']
+    right = [int(p['pred_score'].argmax()) == int(p['gt_label']) for p in mmengine.load(out)]
+    assert len(right) == 600
+    assert f'{100 * sum(right) / 600:.2f}' == rows['flip TTA'][3]  # of the mean score
+    assert rows['flip TTA'] != rows['no TTA']
 
 
 def test_killed_run_resumes_to_the_weights_of_an_unbroken_one(trained, tmp_path):
-    work_dir, _ = trained
     words = [
         sys.executable, 'tools/train.py', CONFIG, '--work-dir', str(tmp_path),
         '--cfg-options', *SHORT,
     ]  # fmt: skip
-    run = subprocess.Popen(
-        words, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 240
-    while not (tmp_path / 'last_checkpoint').exists():
-        assert run.poll() is None, 'the run ended before it could be killed'
-        assert time.monotonic() < deadline, 'no checkpoint was written'
-        time.sleep(0.01)
-    run.send_signal(signal.SIGKILL)
-    run.wait()
+    assert kill_after_first_checkpoint(tmp_path, words) == -signal.SIGKILL
     result = train(tmp_path, '--resume')
     assert result.returncode == 0, result.stderr
-    unbroken, resumed = weights(work_dir / 'epoch_3.pth'), weights(tmp_path / 'epoch_3.pth')
-    assert unbroken.keys() == resumed.keys()
-    assert all(torch.equal(unbroken[name], resumed[name]) for name in unbroken)
+    assert table(result.stdout) == table(trained[1])
+    assert same_weights(trained[0] / 'epoch_3.pth', tmp_path / 'epoch_3.pth')
+
+
+def test_a_finished_run_is_validated_anew_when_it_is_resumed(trained):
+    work_dir, stdout = trained
+    saved = torch.load(work_dir / 'epoch_3.pth', weights_only=True)['message_hub']
+    assert 'shot_history' not in saved['runtime_info'], 'was written after the last validation'
+    result = train(work_dir, '--resume')
+    assert result.returncode == 0, result.stderr
+    assert 'Epoch(train)' not in result.stdout
+    assert table(result.stdout) == table(stdout)
 
 
 @pytest.fixture(scope='module')
@@ -130,20 +177,31 @@ def trained_on_two(tmp_path_factory):
 
 def test_two_processes_train_both_stages(trained_on_two):
     work_dir, stdout = trained_on_two
-    assert table_row(stdout)[:3] == ['epoch', '3', '(last)']
+    assert list(table(stdout)) == ['epoch 3 (last)']
     before, after = (weights(work_dir / f'epoch_{n}.pth') for n in (2, 3))
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed == {'head.classifier.weight', 'head.classifier.bias'}
 
 
-def test_two_processes_test_like_one(trained_on_two, tmp_path):
+def test_two_processes_test_several_checkpoints_like_one(trained_on_two, tmp_path):
     work_dir, stdout = trained_on_two
+    out = tmp_path / 'metrics.json'
+    last, before = (str(work_dir / f'epoch_{n}.pth') for n in (3, 2))
     result = command(
-        'tools/dist_test.sh', CONFIG, str(work_dir / 'epoch_3.pth'), '2',
+        'tools/dist_test.sh', CONFIG, last, '2', before, '--out', str(out),
         '--work-dir', str(tmp_path),
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    assert table_row(result.stdout)[2:] == table_row(stdout)[3:]
+    rows = table(result.stdout)
+    assert list(rows) == ['epoch_3.pth', 'epoch_2.pth', 'mean', 'std']
+    assert rows['epoch_3.pth'] == table(stdout)['epoch 3 (last)']
+    report = json.loads(out.read_text())
+    assert list(report) == ['rows', 'mean', 'std']
+    a, b = (report['rows'][f'epoch_{n}.pth']['shot/all'] for n in (3, 2))
+    assert a != b
+    assert report['mean']['shot/all'] == pytest.approx((a + b) / 2)
+    # The sample standard deviation of two numbers.
+    assert report['std']['shot/all'] == pytest.approx(abs(a - b) / 2**0.5)
 
 
 def test_amp_trains_with_finite_losses(tmp_path):
@@ -157,16 +215,28 @@ def test_amp_trains_with_finite_losses(tmp_path):
 @pytest.mark.parametrize(
     ('words', 'message'),
     [
-        (['tools/train.py', 'configs/nowhere.py'], 'configs/nowhere.py'),
-        (['tools/test.py', CONFIG, 'nowhere.pth'], 'nowhere.pth'),
-        (['tools/test.py', CONFIG, 'x.pth', '--out', 'x.txt'], '--out must end in'),
-        (['tools/test.py', CONFIG, 'x.pth', '--out-item', 'pred'], '--out-item needs --out'),
+        ('test.py CONFIG setup.py nowhere.pth', 'CHECKPOINT nowhere.pth does not exist'),
+        ('test.py CONFIG setup.py ./setup.py', 'CHECKPOINT ./setup.py is given twice'),
+        ('test.py CONFIG x.pth --out x.txt', '--out must end in .json, .pkl or .pickle, got x.txt'),
+        ('test.py CONFIG x.pth --out-item pred', '--out-item needs --out'),
+        ('test.py CONFIG x.pth y.pth --out x.pkl', 'predictions are of one CHECKPOINT, got 2'),
+        ('test.py CONFIG --per-class x.pth y.pth', '--per-class must end in .csv, got x.pth'),
+        ('train_two_stage.py CONFIG x.py --work-dir w', 'STAGE2 x.py does not exist'),
+        ('train_two_stage.py CONFIG CONFIG', 'arguments are required: --work-dir'),
+        ('train_two_stage.py CONFIG CONFIG --work-dir w,x', "no space or comma, got 'w,x'"),
+        ('train_two_stage.py CONFIG CONFIG --work-dir w --gpus 0', '--gpus must be >= 1, got 0'),
     ],
 )
-def test_wrong_path_is_named(words, message, tmp_path):
-    result = command(sys.executable, *words, '--work-dir', str(tmp_path))
-    assert result.returncode != 0
-    assert message in result.stderr.strip().splitlines()[-1]
+def test_a_mistake_on_the_command_line_is_named(words, message, monkeypatch, capsys):
+    with pytest.raises(SystemExit) as error:
+        run_here(words, monkeypatch)
+    assert error.value.code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_config_that_does_not_exist_is_named(monkeypatch):
+    with pytest.raises(FileNotFoundError, match='configs/nowhere.py'):
+        run_here('train.py configs/nowhere.py', monkeypatch)
 
 
 @pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh'])

@@ -62,6 +62,8 @@ class TripartiteHead(ClsHead):
             ``class_counts``; tau times their log prior is added. Defaults to None: balanced.
         tau_normalization (float, optional): Test-time tau in [0, 1]: the rows of a linear
             classifier are divided by their norm to the power tau, and the bias is dropped.
+        keep_features (bool): Whether :meth:`predict` leaves the features in the data samples, for
+            the ``FeatureGeometry`` metric. Defaults to False.
         **kwargs: ``topk``, ``cal_acc`` and ``init_cfg`` of mmpretrain's ``ClsHead``.
 
     Shape:
@@ -97,6 +99,7 @@ class TripartiteHead(ClsHead):
         logit_adjustment: float = 0.0,
         target_class_counts=None,
         tau_normalization: float | None = None,
+        keep_features: bool = False,
         **kwargs,
     ):
         counts = None if class_counts is None else load_class_counts(class_counts)
@@ -123,6 +126,7 @@ class TripartiteHead(ClsHead):
         self.negative_ratio = negative_ratio
         self.negative_sampling = negative_sampling
         self.joint_views = joint_views
+        self.keep_features = keep_features
         self.register_buffer('class_counts', None if counts is None else torch.tensor(counts))
 
         self.classifier = build_part(
@@ -207,6 +211,15 @@ class TripartiteHead(ClsHead):
                 + ('; is a GlobalAveragePooling neck missing?' if features.dim() == 4 else '')
             )
         return features
+
+    def predict(self, feats, data_samples=None) -> list[DataSample]:
+        """Predict as mmpretrain's heads do; ``keep_features`` adds the field ``features``."""
+        predictions = super().predict(feats, data_samples)
+        if self.keep_features:
+            for sample, features in zip(predictions, self.pre_logits(feats)):
+                # A copy: a row of the batch would drag the whole batch into a pickle.
+                sample.set_field(features.clone(), 'features')
+        return predictions
 
     def loss(self, feats: tuple[torch.Tensor], data_samples: list[DataSample]) -> dict:
         """Compute the losses of the slots in use, and what ``cal_acc`` asks for."""

@@ -1,0 +1,97 @@
+"""The two-stage command, as a user runs it: unbroken, stopped in either stage, failing."""
+
+import os
+import signal
+import sys
+
+import pytest
+from test_train_and_test import (
+    CONFIG,
+    ROOT,
+    command,
+    kill_after_first_checkpoint,
+    same_weights,
+    table,
+    weights,
+)
+
+STAGE2 = f"""
+_base_ = {str(ROOT / CONFIG)!r}
+custom_hooks = [dict(type='ClassifierRetrainingHook', begin_epoch=0)]
+param_scheduler = []
+"""
+
+
+@pytest.fixture(scope='module')
+def words(tmp_path_factory):
+    """The command up to the work dir; two epochs a stage."""
+    stage2 = tmp_path_factory.mktemp('configs') / 'stage2.py'
+    stage2.write_text(STAGE2)
+    return [
+        sys.executable, 'tools/train_two_stage.py', CONFIG, str(stage2),
+        '--stage1-options', 'train_cfg.max_epochs=2',
+        '--stage2-options', 'train_cfg.max_epochs=2', 'default_hooks.checkpoint.max_keep_ckpts=-1',
+        '--work-dir',
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope='module')
+def unbroken(words, tmp_path_factory):
+    work_dir = tmp_path_factory.mktemp('run')
+    result = command(*words, str(work_dir))
+    assert result.returncode == 0, result.stderr
+    return work_dir, result.stdout
+
+
+def test_stage_2_trains_the_classifier_on_the_features_of_stage_1(unbroken):
+    before = weights(unbroken[0] / 'stage1' / 'epoch_2.pth')
+    after = weights(unbroken[0] / 'stage2' / 'epoch_2.pth')
+    # Everything else, BatchNorm's statistics included, is bit for bit what it was.
+    changed = {name for name in before if not before[name].equal(after[name])}
+    assert changed == {'head.classifier.weight', 'head.classifier.bias'}
+
+
+def test_it_prints_both_commands_and_ends_with_both_tables(unbroken):
+    work_dir, stdout = unbroken
+    start, first, second = stdout.split('# stage 1\n')[0], *stdout.split('# stage 2\n')[-2:]
+    assert start == ''
+    lines = stdout.splitlines()
+    commands = [lines[lines.index(f'# stage {stage}') + 1] for stage in (1, 2)]
+    assert all(f'--work-dir {work_dir}/stage{n}' in commands[n - 1] for n in (1, 2))
+    assert commands[1].endswith(f' load_from={work_dir}/stage1/epoch_2.pth')
+    assert 'load_from' not in commands[0]
+    first = first.split('# stage 1\n')[-1]
+    assert list(table(first)) == list(table(second)) == ['epoch 2 (last)']
+    assert len(first.splitlines()) == len(second.splitlines()) == 2
+    assert table(first) == table(stdout.split('# stage 2\n')[0])
+
+
+def test_stopped_in_either_stage_it_resumes_to_the_weights_of_an_unbroken_run(
+    words, unbroken, tmp_path
+):
+    words = [*words, str(tmp_path), '--resume']
+    # Once with the whole process group, as a machine that goes down; once the tool alone.
+    kill_after_first_checkpoint(
+        tmp_path / 'stage1', words, lambda run: os.killpg(run.pid, signal.SIGKILL)
+    )
+    assert not (tmp_path / 'stage2').exists()
+    status = kill_after_first_checkpoint(tmp_path / 'stage2', words, lambda run: run.terminate())
+    assert status != 0
+    first = (tmp_path / 'stage1' / 'epoch_2.pth').stat().st_mtime_ns
+    result = command(*words)
+    assert result.returncode == 0, result.stderr
+    for stage in ('stage1', 'stage2'):
+        assert same_weights(unbroken[0] / stage / 'epoch_2.pth', tmp_path / stage / 'epoch_2.pth')
+    # The finished stage 1 was only validated, and stage 2 began from its own checkpoint.
+    assert (tmp_path / 'stage1' / 'epoch_2.pth').stat().st_mtime_ns == first
+    assert f'Load checkpoint from {tmp_path}/stage2/epoch_' in result.stdout
+    assert result.stdout.splitlines()[-6:] == unbroken[1].splitlines()[-6:]
+
+
+def test_stage_2_is_not_started_when_stage_1_fails(words, tmp_path):
+    result = command(*words, str(tmp_path), '--stage1-options', 'model.type=Nowhere')
+    assert result.returncode == 1
+    assert 'Nowhere is not in' in result.stderr
+    assert result.stderr.splitlines()[-1] == 'stage 1 failed'
+    assert '# stage 2' not in result.stdout
+    assert not (tmp_path / 'stage2').exists()
