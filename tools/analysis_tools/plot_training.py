@@ -1,0 +1,50 @@
+"""Draw the training curves of one run, or of several laid over each other.
+
+    python tools/analysis_tools/plot_training.py WORK_DIR [WORK_DIR ...] --out DIR
+
+Reads what mmengine logged to <WORK_DIR>/*/vis_data/scalars.json and writes training_curves.png and
+.svg: losses, averaged over each epoch, and the accuracies of each validation. What a resumed run
+repeated counts once.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmlt.visualization import draw_training_curves, read_training_log, save_figure
+
+
+def main(argv=None) -> None:
+    """Read the command line and the logs, write the picture."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('work_dirs', nargs='+', metavar='WORK_DIR', help='folder of a run')
+    parser.add_argument('--out', required=True, metavar='DIR', help='folder of the picture')
+    parser.add_argument('--title', default='', help='line below the heading, such as the dataset')
+    args = parser.parse_args(argv)
+    names = short_names(args.work_dirs)
+    logs = {name: read_training_log(path) for name, path in zip(names, args.work_dirs)}
+    for path in save_figure(
+        draw_training_curves(logs, args.title), Path(args.out) / 'training_curves'
+    ):
+        print(f'{path}: written')
+
+
+def short_names(paths: list[str]) -> list[str]:
+    """As many last parts of the paths as tell them apart."""
+    parts = [Path(path).resolve().parts for path in paths]
+    if len(set(parts)) < len(parts):
+        raise ValueError(f'WORK_DIR must be different folders, got {" ".join(paths)}')
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ['/'.join(part[-length:]) for part in parts]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        sys.exit(f'error: {error}')
