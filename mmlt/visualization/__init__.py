@@ -6,6 +6,7 @@ from mmlt.visualization.class_curves import draw_class_accuracy, draw_class_curv
 from mmlt.visualization.class_matrices import draw_confusion_matrix, draw_separability_matrix
 from mmlt.visualization.contact_sheet import draw_contact_sheet
 from mmlt.visualization.embedding import Embedding, draw_embedding, embed_tsne
+from mmlt.visualization.html_report import Picture, Table, html_page
 from mmlt.visualization.reliability import draw_reliability
 from mmlt.visualization.style import render, save_figure
 from mmlt.visualization.training_curves import (
@@ -16,6 +17,8 @@ from mmlt.visualization.training_curves import (
 
 __all__ = [
     'Embedding',
+    'Picture',
+    'Table',
     'TrainingLog',
     'draw_angular_distances',
     'draw_class_accuracy',
@@ -28,6 +31,7 @@ __all__ = [
     'draw_separability_matrix',
     'draw_training_curves',
     'embed_tsne',
+    'html_page',
     'read_training_log',
     'render',
     'save_figure',

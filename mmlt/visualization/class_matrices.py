@@ -130,6 +130,7 @@ def draw_confusion_matrix(
     weights = 100 / (tested[labels] * classes_tested[block[labels]])
     pairs = block[labels] * side + block[predictions]
     cells = np.bincount(pairs, weights, minlength=side * side).reshape(side, side)
+    cells = cells.clip(max=100.0)  # the weights of a row add to 100 up to rounding
     cells[classes_tested == 0] = np.nan
     numbered = len(classes) <= NAMED_CLASSES
     norm = Normalize(0, 100) if numbered else PowerNorm(0.5, 0, 100)
