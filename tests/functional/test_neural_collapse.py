@@ -30,7 +30,7 @@ def turned(rows, seed=1):
     return rows @ torch.linalg.qr(matrix).Q
 
 
-def same(got, wanted, **tolerance):
+def assert_same(got, wanted, **tolerance):
     assert list(got) == list(wanted)
     for name, value in wanted.items():
         torch.testing.assert_close(got[name], value, msg=lambda m, n=name: f'{n}: {m}', **tolerance)
@@ -88,13 +88,13 @@ def test_turning_and_scaling_changes_nothing():
     features, weight, _ = draw()
     wanted = neural_collapse(features, LABELS, weight)
     got = neural_collapse(turned(9 * features), LABELS, turned(weight / 4))
-    same(got, wanted)
+    assert_same(got, wanted)
 
 
 def test_a_common_offset_moves_only_the_logits():
     features, weight, bias = draw()
     got = neural_collapse(features + 1e3, LABELS, weight, bias - 1e3 * weight.sum(dim=1))
-    same(got, neural_collapse(features, LABELS, weight, bias))
+    assert_same(got, neural_collapse(features, LABELS, weight, bias))
 
 
 def test_means_on_a_line_have_one_direction_between_the_classes():
@@ -112,7 +112,7 @@ def test_relabelling_the_classes_changes_nothing():
     features, weight, bias = draw()
     order = torch.tensor([2, 0, 3, 1])
     got = neural_collapse(features, order.argsort()[LABELS], weight[order], bias[order])
-    same(got, neural_collapse(features, LABELS, weight, bias))
+    assert_same(got, neural_collapse(features, LABELS, weight, bias))
 
 
 def test_absent_classes_and_their_vectors_are_left_out():
@@ -123,7 +123,7 @@ def test_absent_classes_and_their_vectors_are_left_out():
     wide_bias = torch.full((2 * K,), 1e6, dtype=torch.float64)
     wide_bias[::2] = bias
     got = neural_collapse(features, 2 * LABELS, wide, wide_bias)
-    same(got, neural_collapse(features, LABELS, weight, bias))
+    assert_same(got, neural_collapse(features, LABELS, weight, bias))
 
 
 def test_spread_far_below_the_means_is_not_lost_in_them():
@@ -140,7 +140,7 @@ def test_spread_far_below_the_means_is_not_lost_in_them():
 def test_low_precision_is_that_of_the_input_only(dtype):
     features, weight, bias = (part.to(dtype) for part in draw())
     got = neural_collapse(features, LABELS, weight, bias)
-    same(got, neural_collapse(features.double(), LABELS, weight.double(), bias.double()))
+    assert_same(got, neural_collapse(features.double(), LABELS, weight.double(), bias.double()))
 
 
 def test_where_nothing_is_left_to_compare_it_is_nan():
@@ -160,7 +160,7 @@ def test_the_moments_alone_give_the_same():
     rows = features - means[LABELS]
     got = collapse_measures(means, rows.T @ rows / len(rows), weight)
     wanted = neural_collapse(features, LABELS, weight)
-    same(got, {name: wanted[name] for name in NAMES[:-1]})
+    assert_same(got, {name: wanted[name] for name in NAMES[:-1]})
 
 
 @pytest.mark.parametrize(
