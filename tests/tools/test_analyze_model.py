@@ -226,7 +226,6 @@ def test_other_backends_are_given_the_pictures(adjusted):
 
 
 def test_tensorboard_is_given_the_pictures(report, tool, tmp_path):
-    pytest.importorskip('tensorboard', reason='tensorboard is not installed')
     cfg = Config.fromfile(CONFIG)
     cfg.visualizer.vis_backends = [dict(type='TensorboardVisBackend')]
     tool.give_to_backends(cfg, tmp_path, {'tsne': (report / 'tsne.png').read_bytes()})
