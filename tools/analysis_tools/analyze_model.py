@@ -143,7 +143,11 @@ def analyze(cfg: Config, args: argparse.Namespace) -> None:
     loader = build_loader(cfg, args.split)
     model = load_model(cfg, args.checkpoint)
     outputs = run(model, loader, shots)
-    shots['class_counts'] = counts = shot_metric(shots).class_counts
+    counts = shot_metric(shots).class_counts
+    kind = innermost(loader.dataset)
+    # A benchmark's name says more than the class that reads its files.
+    benchmark = shots['class_counts'] if isinstance(shots['class_counts'], str) else kind
+    shots['class_counts'] = counts
     names = loader.dataset.metainfo.get('classes') or [str(k) for k in range(len(counts))]
     classifier = classifier_of(model.head, outputs.features.shape[1])
     distances, per_class, collapse = measure(outputs, classifier, len(counts))
@@ -158,7 +162,7 @@ def analyze(cfg: Config, args: argparse.Namespace) -> None:
     checkpoint = Path(args.checkpoint).name
     report = dict(
         name=name, config=args.config, checkpoint=args.checkpoint, split=args.split,
-        dataset=dict(type=innermost(loader.dataset), images=len(outputs.labels)),
+        dataset=dict(name=benchmark, type=kind, images=len(outputs.labels)),
         **shots,
         accuracy=outputs.accuracy,
         calibration=outputs.calibration,
@@ -478,7 +482,8 @@ def page(title: str, report: dict, pngs: dict[str, bytes]) -> str:
 
     dataset = report['dataset']
     facts = [
-        f'{dataset["type"]}, {dataset["images"]:,} images, {len(report["class_counts"]):,} classes.'
+        f'{dataset["name"]} ({dataset["type"]}), {dataset["images"]:,} images, '
+        f'{len(report["class_counts"]):,} classes.'
         f' Config {report["config"]}, checkpoint {report["checkpoint"]}.',
         f'Groups: many, more than {report["many"]} training images; few, fewer than '
         f'{report["few"]}; medium, between.',

@@ -115,7 +115,7 @@ def compare(reports: list[Report], folders: list[str], out: Path) -> None:
     write_json(out / 'comparison.json', dict(base=names[0], values=rows, deltas=deltas))
     write_per_class(out / 'per_class.csv', models)
     values = reports[0].values
-    title = f'{" / ".join(names)}: {values["dataset"]["type"]}, {values["split"]} split'
+    title = f'{" / ".join(names)}: {values["dataset"]["name"]}, {values["split"]} split'
     figures = draw(models, title)
     pngs = {key: save_figure(fig, out / key)[0].read_bytes() for key, fig in figures.items()}
     (out / 'index.html').write_text(page(title, rows, deltas, models, pngs), encoding='utf-8')

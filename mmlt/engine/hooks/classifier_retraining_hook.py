@@ -60,8 +60,12 @@ class ClassifierRetrainingHook(Hook):
         self._frozen = []
 
     def before_train(self, runner) -> None:
-        """Refuse to freeze a backbone that nothing has trained."""
+        """Refuse another head now, and to freeze a backbone that nothing has trained."""
         model = bare_model(runner)
+        if not hasattr(model.head, 'train_classifier_only'):
+            raise TypeError(
+                f'ClassifierRetrainingHook needs a TripartiteHead, got {type(model.head).__name__}'
+            )
         init_cfg = getattr(model.backbone, 'init_cfg', None) or {}
         specs = init_cfg if isinstance(init_cfg, list) else [init_cfg]
         pretrained = any(spec.get('type') == 'Pretrained' for spec in specs)
@@ -77,10 +81,6 @@ class ClassifierRetrainingHook(Hook):
             return
         wrapped = is_model_wrapper(runner.model)
         model = bare_model(runner)
-        if not hasattr(model.head, 'train_classifier_only'):
-            raise TypeError(
-                f'ClassifierRetrainingHook needs a TripartiteHead, got {type(model.head).__name__}'
-            )
         model.head.train_classifier_only(self.joint)
         self._freeze(model)
         if self.reset and runner.epoch == self.begin_epoch:
