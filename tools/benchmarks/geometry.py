@@ -35,7 +35,9 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     num_samples = FULL if args.full else args.samples
     size = (num_samples, args.classes, args.width, args.chunk)
-    print(f'{num_samples} samples, {args.classes} classes, width {args.width}, threads {args.threads}')
+    print(
+        f'{num_samples} samples, {args.classes} classes, width {args.width}, {args.threads} threads'
+    )
 
     statistics = GeometryStatistics(args.classes, args.width)
     report('first pass', go_over(statistics, size))
