@@ -11,13 +11,14 @@ from mmpretrain.registry import DATASETS
 
 from mmlt.class_counts import load_class_counts, load_validation_counts
 from mmlt.datasets.image_errors import name_broken_image
+from mmlt.datasets.wrapper import DatasetWrapper
 
 SPLITS = ('ldam', 'first_n')
 PARTS = ('train', 'val')
 
 
 @DATASETS.register_module()
-class LongTailedDataset:
+class LongTailedDataset(DatasetWrapper):
     """Keep ``class_counts[k]`` images of class k of a dataset.
 
     Which images are kept changes results, so the draw has a name: 'ldam' visits the classes in
@@ -103,29 +104,9 @@ class LongTailedDataset:
             self.full_init()
 
     @property
-    def metainfo(self) -> dict:
-        """A copy of the wrapped dataset's meta information."""
-        return self.dataset.metainfo
-
-    @property
-    def CLASSES(self):  # noqa: N802 (mmpretrain's name)
-        """Names of the classes, or None."""
-        return self.dataset.CLASSES
-
-    @property
     def class_to_idx(self) -> dict:
         """Label of every class name."""
         return {name: label for label, name in enumerate(self.CLASSES)}
-
-    # Hooks and tools that set ``dataset.pipeline`` must reach the dataset that uses it.
-    @property
-    def pipeline(self):
-        """The wrapped dataset's pipeline."""
-        return self.dataset.pipeline
-
-    @pipeline.setter
-    def pipeline(self, pipeline):
-        self.dataset.pipeline = pipeline
 
     def full_init(self) -> None:
         """Read the wrapped dataset and take the subset."""

@@ -5,11 +5,12 @@ from mmpretrain.registry import DATASETS
 from mmpretrain.structures import DataSample
 
 from mmlt.datasets.labels import read_labels
+from mmlt.datasets.wrapper import DatasetWrapper
 from mmlt.functional.class_stats import sampling_probabilities
 
 
 @DATASETS.register_module()
-class MixPartnerDataset:
+class MixPartnerDataset(DatasetWrapper):
     r"""Add to each image of a dataset a partner to mix it with, drawn from the whole dataset.
 
     .. math:: P(\text{partner of class } j) = n_j^{1 - power} / \sum_i n_i^{1 - power}
@@ -60,29 +61,9 @@ class MixPartnerDataset:
             self.full_init()
 
     @property
-    def metainfo(self) -> dict:
-        """A copy of the wrapped dataset's meta information."""
-        return self.dataset.metainfo
-
-    @property
-    def CLASSES(self):  # noqa: N802 (mmpretrain's name)
-        """Names of the classes, or None."""
-        return self.dataset.CLASSES
-
-    @property
     def class_to_idx(self) -> dict:
         """Label of every class name."""
         return self.dataset.class_to_idx
-
-    # Hooks and tools that set ``dataset.pipeline`` must reach the dataset that uses it.
-    @property
-    def pipeline(self):
-        """The wrapped dataset's pipeline, of images and partners."""
-        return self.dataset.pipeline
-
-    @pipeline.setter
-    def pipeline(self, pipeline):
-        self.dataset.pipeline = pipeline
 
     def full_init(self) -> None:
         """Read the labels of the wrapped dataset."""
