@@ -32,6 +32,13 @@ def parse_args():
         action='store_true',
         help='scale the learning rate with the batch size (auto_scale_lr.base_batch_size)',
     )
+    parser.add_argument(
+        '--fast',
+        nargs='?',
+        const='eager',
+        choices=['eager', 'compile'],
+        help='bfloat16 autocast and channels-last layout; "compile" also compiles the backbone',
+    )
     parser.add_argument('--no-persistent-workers', action='store_true', help='restart data workers')
     return parser.parse_args()
 
@@ -43,6 +50,11 @@ def merge_args(cfg, args):
     if args.amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    if args.fast:
+        # The loss and the class vectors stay float32: TripartiteHead sees to that.
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.dtype = 'bfloat16'
+        cfg.default_hooks.fast_step = dict(type='FastStepHook', compile=args.fast == 'compile')
     if args.auto_scale_lr:
         cfg.setdefault('auto_scale_lr', {})['enable'] = True
     if args.no_persistent_workers:

@@ -22,7 +22,7 @@ auto_augment = [
     dict(type='RandomCrop', crop_size=32, padding=4),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='CifarAutoAugment', is_bgr=is_folder),
-    dict(type='Cutout', shape=16, pad_val=0, prob=1.0),
+    dict(type='CifarCutout', length=16),
 ]
 # SimAugment (SimCLR without blur). BCL names no range for the crop: this one is usual for
 # contrastive learning on CIFAR. torchvision wants RGB; the view leaves as it came.

@@ -1,3 +1,4 @@
 from mmlt.datasets.transforms.cifar_auto_augment import CifarAutoAugment
+from mmlt.datasets.transforms.cifar_cutout import CifarCutout
 
-__all__ = ['CifarAutoAugment']
+__all__ = ['CifarAutoAugment', 'CifarCutout']

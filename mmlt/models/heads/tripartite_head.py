@@ -11,6 +11,7 @@ from mmpretrain.structures import DataSample
 
 from mmlt.class_counts import load_class_counts
 from mmlt.functional import class_log_prior, sample_negatives
+from mmlt.functional.numerics import upcast
 from mmlt.models.build import build_part
 from mmlt.models.layers import NormedLinear, ScaledLinear
 from mmlt.models.targets import split_views, stack_target
@@ -202,7 +203,7 @@ class TripartiteHead(ClsHead):
 
     def pre_logits(self, feats: tuple[torch.Tensor]) -> torch.Tensor:
         """Take the last stage's features and check their width."""
-        features = feats[-1]
+        features = upcast(feats[-1])
         if features.dim() != 2 or features.shape[1] != self.in_channels:
             raise ValueError(
                 f'in_channels of {type(self).__name__} is {self.in_channels}, so the features must '
@@ -222,7 +223,11 @@ class TripartiteHead(ClsHead):
         return predictions
 
     def loss(self, feats: tuple[torch.Tensor], data_samples: list[DataSample]) -> dict:
-        """Compute the losses of the slots in use, and what ``cal_acc`` asks for."""
+        """Compute the losses of the slots in use, and what ``cal_acc`` asks for, in float32."""
+        with torch.autocast(feats[-1].device.type, enabled=False):
+            return self._loss(feats, data_samples)
+
+    def _loss(self, feats, data_samples) -> dict:
         features = self.pre_logits(feats)
         targets = [stack_target(samples) for samples in split_views(data_samples)]
         views = features.chunk(len(targets))
