@@ -1,5 +1,6 @@
 """The mathematics of the methods: tensors in, tensors out, no state."""
 
+from mmlt.functional.bank import bank_similarity, write_bank
 from mmlt.functional.calibration import (
     calibration_errors,
     expected_calibration_error,
@@ -17,12 +18,7 @@ from mmlt.functional.class_stats import (
     step_class_counts,
     validation_counts,
 )
-from mmlt.functional.contrastive import (
-    balanced_contrastive_loss,
-    bank_similarity,
-    supervised_contrastive_loss,
-    write_bank,
-)
+from mmlt.functional.contrastive import balanced_contrastive_loss, supervised_contrastive_loss
 from mmlt.functional.geometry import (
     angular_distance,
     class_means,
