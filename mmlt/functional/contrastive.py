@@ -17,9 +17,13 @@ from mmlt.functional.checks import (
     check_positive,
     check_shape,
 )
+from mmlt.functional.moved import forward
 from mmlt.functional.numerics import reduce_samples, upcast
 
 FORMS = ('L1', 'L2', 'L3')
+__getattr__ = forward(
+    __name__, dict.fromkeys(('bank_similarity', 'write_bank'), 'mmlt.functional.bank')
+)
 
 
 def balanced_contrastive_loss(

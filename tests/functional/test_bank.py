@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import bce3s
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmlt.functional import bank_similarity, sigmoid_pair_loss, softmax_pair_loss, write_bank
 
@@ -142,7 +143,7 @@ def test_writing_does_not_wait_for_the_device():
 
 
 def test_no_temporary_is_as_large_as_the_bank():
-    class Sizes(torch.utils._python_dispatch.TorchDispatchMode):
+    class Sizes(TorchDispatchMode):
         largest = 0
 
         def __torch_dispatch__(self, function, types, args=(), kwargs=None):
