@@ -4,6 +4,7 @@ from mmlt.evaluation.calibration_error import CalibrationError
 from mmlt.evaluation.feature_geometry import FeatureGeometry
 from mmlt.evaluation.geometry_statistics import GeometryStatistics
 from mmlt.evaluation.second_pass import SecondPass
+from mmlt.evaluation.short_names import short_names
 from mmlt.evaluation.shot_accuracy import ShotAccuracy, format_shot_table
 
 __all__ = [
@@ -13,4 +14,5 @@ __all__ = [
     'SecondPass',
     'ShotAccuracy',
     'format_shot_table',
+    'short_names',
 ]

@@ -193,6 +193,52 @@ def test_what_comes_later_does_not_change_a_second_pass(centering):
     close(second.nc4(), wanted)
 
 
+@pytest.mark.parametrize('sizes', [7, N])
+def test_nc4_of_given_predictions_is_that_of_the_classifier_they_came_from(sizes):
+    features, labels, weight = draw()
+    bias = torch.randn(K, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    seen = labels.bincount(minlength=K) > 0
+    logits = (features @ weight.T + bias).masked_fill(~seen, -torch.inf)
+    predictions = logits.argmax(dim=1)
+    statistics = collect(features, labels, N)
+    one, other = statistics.second_pass(), statistics.second_pass()
+    rows = list(zip(features.split(sizes), labels.split(sizes), predictions.split(sizes)))
+    for second, part in ((one, rows[::2]), (other, rows[1::2])):
+        for x, y, predicted in part:
+            second.update(x, y, predicted)
+    one.merge(other)
+    wanted = neural_collapse(features, labels, weight, bias)
+    close(one.nc4(), wanted['nc4'])
+    close(neural_collapse(features, labels, weight, predictions=predictions), wanted)
+    # One for a class without samples is never the nearest mean's.
+    predictions = torch.full((N,), K - 1)
+    assert not seen[K - 1]
+    assert neural_collapse(features, labels, weight, predictions=predictions)['nc4'] == 1
+
+
+def test_predictions_that_do_not_fit_are_refused():
+    features, labels, weight = draw()
+    statistics = collect(features, labels, N)
+    second = statistics.second_pass()
+    second.update(features[:9], labels[:9], labels[:9])
+    second.update(features[9:], labels[9:])
+    with pytest.raises(ValueError, match=f'or predictions with every .* None for {N - 9} samples'):
+        second.nc4()
+    with pytest.raises(ValueError, match='predictions must be None where weight decides'):
+        statistics.second_pass(weight).update(features, labels, labels)
+    for predictions, error, message in (
+        (labels[1:], ValueError, r'predictions must have shape \(60,\), got \(59,\)'),
+        (labels + K, ValueError, r'predictions must be in \[0, 7\)'),
+        (labels.float(), TypeError, 'predictions must be int64'),
+    ):
+        with pytest.raises(error, match=message):
+            statistics.second_pass().update(features, labels, predictions)
+        with pytest.raises(error, match=message):
+            neural_collapse(features, labels, weight, predictions=predictions)
+    with pytest.raises(ValueError, match='bias must be None where predictions are given'):
+        neural_collapse(features, labels, weight, torch.zeros(K), labels)
+
+
 @pytest.mark.parametrize(
     ('call', 'message'),
     [
