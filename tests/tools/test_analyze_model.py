@@ -3,15 +3,14 @@
 import csv
 import importlib
 import json
-import os
-import subprocess
 import sys
 from html.parser import HTMLParser
-from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 import torch
+from commands import ROOT
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.visualization import LocalVisBackend
@@ -23,7 +22,6 @@ from mmlt.analysis import build_loader, give_to_backends
 from mmlt.datasets import DigitsLT
 from mmlt.functional import classifier_separability
 
-ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / 'tools' / 'analysis_tools'
 CONFIG = str(ROOT / 'configs' / 'bce3s' / 'resnet20_digits-lt.py')
 PICTURES = (
@@ -34,11 +32,7 @@ GROUPS = {'many': [0], 'medium': [1, 2, 3, 4], 'few': [5, 6, 7, 8, 9]}
 
 
 def command(tool, *words):
-    result = subprocess.run(
-        [sys.executable, str(ROOT / 'tools' / tool), *map(str, words)],
-        env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT)),
-        text=True, capture_output=True, timeout=300,
-    )  # fmt: skip
+    result = commands.command(sys.executable, f'tools/{tool}', *words)
     assert 'Traceback' not in result.stderr, result.stderr
     return result
 
