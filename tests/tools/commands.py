@@ -62,10 +62,12 @@ def _forked(words: list[str]) -> subprocess.CompletedProcess:
 @functools.cache
 def _server() -> subprocess.Popen:
     # It ends when its input does, so with this process, however that ends.
-    return subprocess.Popen(
+    server = subprocess.Popen(
         [sys.executable, __file__], cwd=ROOT, env=environment(), text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
+    atexit.register(server.communicate)
+    return server
 
 
 def _serve() -> None:
