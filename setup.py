@@ -47,7 +47,7 @@ setup(
         # One of the two, never both: they install the same files.
         'lite': ['mmcv-lite>=2.2.0,<2.3'],
         'full': ['mmcv>=2.2.0,<2.3'],
-        'test': ['hypothesis', 'pytest', 'ruff>=0.17.5,<0.18', 'tensorboard'],
+        'test': ['hypothesis', 'pytest', 'pytest-xdist', 'ruff>=0.17.5,<0.18', 'tensorboard'],
     },
     zip_safe=False,
 )

@@ -18,7 +18,8 @@ LEVELS = {
     'evaluation': 2,
     'engine': 3,
     'visualization': 3,
-    '__init__': 4,
+    'analysis': 4,
+    '__init__': 5,
 }
 PACKAGE = sorted((ROOT / 'mmlt').rglob('*.py'))
 REFERENCE = sorted((ROOT / 'tests' / 'reference').glob('*.py'))

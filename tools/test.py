@@ -21,7 +21,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import RUNNERS
 
 import mmlt  # noqa: F401  (registers everything, before a Runner is built)
-from mmlt.evaluation import ShotAccuracy, format_shot_table
+from mmlt.evaluation import ShotAccuracy, format_shot_table, short_names
 from mmlt.functional import shot_groups
 
 
@@ -117,16 +117,6 @@ def with_tta(cfg):
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     dataset.pipeline = cfg.tta_pipeline
     return cfg
-
-
-def short_names(paths: list[str]) -> list[str]:
-    """As many last parts of the paths as tell them apart."""
-    parts = [path.split('/') for path in paths]
-    for length in range(1, max(map(len, parts)) + 1):
-        names = ['/'.join(part[-length:]) for part in parts]
-        if len(set(names)) == len(names):
-            break
-    return names
 
 
 def test(cfg, checkpoint: str, predictions: str | None) -> tuple[dict, ShotAccuracy | None]:
