@@ -156,7 +156,9 @@ def _validate_on_part(cfg: Config, spec: Mapping) -> None:
     if not loader:
         raise ValueError('val_fraction sets training images aside, but there is no training set')
     if not cfg.get('val_dataloader'):
-        raise ValueError('val_fraction sets images aside to validate on, but val_dataloader is None')
+        raise ValueError(
+            'val_fraction sets images aside to validate on, but val_dataloader is None'
+        )
     drawn = loader.dataset
     while drawn.type != 'LongTailedDataset' and 'dataset' in drawn:
         drawn = drawn.dataset

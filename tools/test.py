@@ -21,6 +21,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import RUNNERS
 
 import mmlt  # noqa: F401  (registers everything, before a Runner is built)
+from mmlt.datasets import describe_images
 from mmlt.evaluation import ShotAccuracy, format_shot_table
 from mmlt.functional import shot_groups
 
@@ -208,6 +209,7 @@ def main():
         report[mode] = dict(rows=rows, **summary) if several else rows[name]
     if not is_main_process():
         return
+    print(f'tested on {describe_images(cfg.test_dataloader.dataset)}')
     print_report(table)
     if args.out_item == 'metrics':
         mmengine.dump(report if args.tta else report['no TTA'], args.out)

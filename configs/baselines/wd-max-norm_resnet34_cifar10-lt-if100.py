@@ -8,9 +8,7 @@ default_hooks = dict(
     retraining=dict(
         type='ClassifierRetrainingHook',
         begin_epoch=0,
-        joint=dict(
-            type='ClassBalancedLoss', beta=0.9999, criterion=dict(type='SoftmaxPairLoss')
-        ),
+        joint=dict(type='ClassBalancedLoss', beta=0.9999, criterion=dict(type='SoftmaxPairLoss')),
         weight_decay=0.1,
     ),
     max_norm=dict(type='MaxNormHook'),

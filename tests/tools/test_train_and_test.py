@@ -23,7 +23,7 @@ COLUMNS = ['many', 'medium', 'few', 'all', 'macro', 'worst', 'harmonic']
 SHORT = [
     'train_cfg.max_epochs=3',
     'train_cfg.val_interval=3',
-    'custom_hooks.0.begin_epoch=2',
+    'default_hooks.retraining.begin_epoch=2',
     'default_hooks.checkpoint.max_keep_ckpts=-1',
 ]
 

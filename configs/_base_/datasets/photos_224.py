@@ -68,7 +68,9 @@ contrastive_pipeline = [
 # BCL's other choices for the two contrasted views (its supplement).
 sim_rand_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='MultiView', num_views=[1, 1, 1], transforms=[rand_augment, sim_augment, rand_augment]),
+    dict(
+        type='MultiView', num_views=[1, 1, 1], transforms=[rand_augment, sim_augment, rand_augment]
+    ),
     dict(type='PackInputs'),
 ]
 rand_rand_pipeline = [
