@@ -6,4 +6,4 @@
 _base_ = './ce_resnext50_imagenet-lt.py'
 
 # Trains as ce_resnext50_imagenet-lt.py, whose checkpoints fit. Choose tau on the validation list.
-model = dict(head=dict(tau_normalization=1.0))
+model = dict(head=dict(classifier=dict(type='TauNormLinear', tau=1.0)))

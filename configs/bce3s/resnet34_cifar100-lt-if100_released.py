@@ -10,7 +10,7 @@
 _base_ = './resnet34_cifar100-lt-if100.py'
 
 data_preprocessor = dict(correct_lam=False, partner='weighted')
-model = dict(head=dict(negative_sampling='batch'))
+model = dict(head=dict(joint=dict(negative_sampling='batch')))
 train_set = dict(_base_.train_dataloader.dataset, split='first_n')
 train_dataloader = dict(
     dataset=dict(_delete_=True, type='MixPartnerDataset', power=0.0, dataset=train_set)
