@@ -2,7 +2,6 @@
 
 import copy
 import functools
-import inspect
 import math
 import re
 from fnmatch import fnmatch
@@ -27,7 +26,6 @@ EXTRAS = (
     'retraining', 'reweighting', 'max_norm', 'drift', 'margin', 'partner', 'power', 'negatives',
     'sampler', 'correct_lam', 'accumulation',
 )  # fmt: skip
-SHORT = {'softmax': 'SoftmaxPairLoss', 'sigmoid': 'SigmoidPairLoss'}
 
 
 @functools.cache
@@ -192,81 +190,58 @@ def rates(cfg: Config, epochs: dict) -> dict:
 
 
 def model_facts(cfg: Config) -> dict:
-    head, backbone = cfg.model.head, cfg.model.backbone
-    head = defaults(head.type) | head.to_dict()
-    kind, joint, contrast = head['type'], head.get('joint'), head.get('contrast')
-    if kind == 'BCLHead':
-        joint = f'BalancedSoftmaxLoss x {head["joint_weight"]}'
-        contrast = f'BalancedContrastiveLoss x {head["contrast_weight"]}'
-    elif kind == 'BCE3SHead':
-        joint = criterion(joint or 'sigmoid')
-        contrast = criterion(contrast or 'sigmoid', head['contrast_weight'])
-        head['uniform'] = head.get('uniform') or {'type': 'SigmoidUniformLoss'}
-    else:
-        joint, contrast = criterion(joint or 'sigmoid'), criterion(contrast)
-    uniform = head.get('uniform')
-    neck = head.get('neck') or {}
+    return {'network': network(cfg.model.backbone)} | head_facts(cfg.model.head.to_dict())
+
+
+def head_facts(spec: dict) -> dict:
+    """What the built head has, whatever its config leaves to a preset."""
+    head = MODELS.build(spec)
+    contrast, uniform = (head.slots[k] if k in head.slots else None for k in ('contrast', 'uniform'))
+    joint, criterion = joint_name(head.loss_module, spec), getattr(contrast, 'criterion', None)
+    if spec['type'] == 'BCLHead':
+        joint += f' x {head.loss_module.loss_weight}'
+    projector = [part for part in getattr(contrast, 'projector', ()) if hasattr(part, 'weight')]
     return {
-        'network': network(backbone),
-        'width': head['in_channels'],
-        'head': kind,
-        'classifier': classifier(head),
+        'width': head.in_channels,
+        'head': spec['type'],
+        'classifier': classifier(head.classifier),
         'joint': joint,
-        'contrast': contrast,
+        'contrast': criterion and f'{type(criterion).__name__} x {criterion.loss_weight}',
         'uniform': uniform
-        and f'{uniform["type"]} x {uniform.get("loss_weight", head.get("uniform_weight", 1.0))}',
-        'ratio': None if 'Softmax' in joint else head.get('negative_ratio'),
-        'negatives': 'batch' if head.get('negative_sampling') == 'batch' else None,
-        'temperature': neck.get('temperature', head.get('temperature')),
-        'reduction': neck.get('reduction', head.get('contrast_reduction')),
-        'hidden': neck.get('hidden_channels', 512),
-        'out': neck.get('out_channels', 128),
+        and f'{type(uniform.criterion).__name__} x {uniform.criterion.loss_weight}',
+        'ratio': getattr(head.loss_module, 'negative_ratio', None),
+        'negatives': 'batch'
+        if getattr(head.loss_module, 'negative_sampling', None) == 'batch'
+        else None,
+        'temperature': getattr(contrast, 'temperature', getattr(criterion, 'temperature', None)),
+        'reduction': getattr(contrast, 'reduction', None),
+        'hidden': projector[0].out_features if projector else None,
+        'out': projector[-1].out_features if projector else None,
         'margin': margin(head),
     }
 
 
-def defaults(head: str) -> dict:
-    """The settings of a preset that its config leaves out."""
-    parameters = inspect.signature(MODELS.get(head).__init__).parameters.values()
-    return {p.name: p.default for p in parameters if p.default not in (p.empty, None)}
-
-
-def criterion(spec, weight: float | None = None) -> str | None:
-    if spec is None:
-        return None
-    spec = {'type': SHORT[spec]} if isinstance(spec, str) else spec
-    name = spec['type']
+def joint_name(criterion, spec: dict) -> str:
+    name = type(criterion).__name__
     if name == 'ClassBalancedLoss':
-        inner = spec.get('criterion', {'type': 'SigmoidPairLoss'})['type']
-        name += f'({spec.get("beta", 0.9999)}, {inner})'
-    elif 'gamma' in spec:
-        name += f'({spec["gamma"]})'
-    weight = spec.get('loss_weight', weight)
-    return name if weight is None else f'{name} x {weight}'
+        return f'{name}({spec["joint"].get("beta", 0.9999)}, {type(criterion.criterion).__name__})'
+    return f'{name}({criterion.gamma})' if hasattr(criterion, 'gamma') else name
 
 
-def classifier(head: dict) -> str:
-    usual = {
-        'BCE3SHead': {'type': 'NormedLinear'},
-        'BCLHead': {'type': 'Linear'},
-        'DBMHead': {'type': 'CosineLinear', 'scale': head.get('scale')},
-    }
-    spec = head.get('classifier') or usual[head['type']]
-    name = spec['type'].split('.')[-1].replace('TauNormLinear', 'Linear')
-    return f'{name} x {spec["scale"]}' if 'scale' in spec else name
+def classifier(layer) -> str:
+    name = type(layer).__name__.replace('TauNormLinear', 'Linear')
+    return f'{name} x {layer.scale}' if name == 'CosineLinear' else name
 
 
-def margin(head: dict) -> str | None:
-    spec = head.get('margin')
-    if head['type'] != 'DBMHead' and not spec:
+def margin(head) -> str | None:
+    """Largest margin, how the margins go with the counts, and the samples that get more."""
+    layer = head.slots['joint'].margin
+    if layer is None:
         return None
-    spec = head if head['type'] == 'DBMHead' else spec
-    if spec['type'] == 'LDAMMargin':
-        return str(spec['max_margin'])
-    return (
-        f'{spec["max_margin"]}, tau {spec.get("tau", 1.0)}, {spec.get("reference", "min")}, '
-        f'{spec.get("instance_margin", "hard")}'
-    )
+    margins, counts = layer.class_margin.double(), head.class_counts.double()
+    spread = (margins.max() / margins.min()).log() / (counts.max() / counts.min()).log()
+    name = f'{margins.max():.4g}, tau {spread:.4g}'
+    return f'{name}, {layer.instance_margin}' if hasattr(layer, 'instance_margin') else name
 
 
 def network(backbone) -> str:

@@ -254,7 +254,7 @@ SETTINGS = [
         ['dbm/dbm-ce*', 'dbm/dbm-bs*', 'dbm/dbm-cb*', 'dbm/dbm-drw*'],
         dict(
             head='DBMHead', classifier='CosineLinear x 32.0', joint='SoftmaxPairLoss',
-            margin='0.1, tau 1.0, min, hard',
+            margin='0.1, tau 1, hard',
         ),
         'DBM eqs. 6 to 9, s = 32; K: 0.1 to 0.3, generally 0.1',
     ),
@@ -268,7 +268,7 @@ SETTINGS = [
         ),
         'ours',
     ),
-    (['dbm/dbm-bcl*'], dict(margin='0.1, tau 1.0, min, hard'), 'DBM'),
+    (['dbm/dbm-bcl*'], dict(margin='0.1, tau 1, hard'), 'DBM'),
     (['dbm/dbm-bcl*cifar*'], dict(classifier='CosineLinear x 32.0'), 'DBM'),
     (
         ['dbm/dbm-bcl*imagenet-lt*', 'dbm/dbm-bcl*inat*'],
@@ -327,7 +327,7 @@ SETTINGS = [
     ),
     (
         ['baselines/ldam*'],
-        dict(classifier='CosineLinear x 30.0', margin='0.5'),
+        dict(classifier='CosineLinear x 30.0', margin='0.5, tau 0.25'),
         'LDAM, released code (DBM has s = 32, largest margin 0.1)',
     ),
     (['baselines/ldam-drw*'], {}, 'LDAM'),
@@ -363,5 +363,5 @@ SETTINGS = [
         {'head': 'BCE3SHead', 'width': 768, 'test view': None, 'train views': None},
         'ours: recipe of mmpretrain',
     ),
-    (['mixins/dbm*'], dict(head='DBMHead', margin='0.1, tau 1.0, min, hard'), 'ours'),
+    (['mixins/dbm*'], dict(head='DBMHead', margin='0.1, tau 1, hard'), 'ours'),
 ]  # fmt: skip
