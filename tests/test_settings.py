@@ -174,8 +174,11 @@ def rates(cfg: Config, epochs: dict) -> dict:
     specs = cfg.param_scheduler if isinstance(cfg.param_scheduler, list) else [cfg.param_scheduler]
     if any(spec.get('convert_to_iter_based') for spec in specs):
         return {}
-    schedulers = [PARAM_SCHEDULERS.build(dict(spec, optimizer=optimizer)) for spec in specs]
     early = cfg.default_hooks.param_scheduler.type == 'EarlyParamSchedulerHook'
+    end = cfg.train_cfg.max_epochs + early  # as the Runner, and then the hook, have it
+    schedulers = [
+        PARAM_SCHEDULERS.build({'end': end} | dict(spec, optimizer=optimizer)) for spec in specs
+    ]
     found = {}
     for epoch in range(1, cfg.train_cfg.max_epochs + 1):
         if early or epoch > 1:
@@ -196,7 +199,9 @@ def model_facts(cfg: Config) -> dict:
 def head_facts(spec: dict) -> dict:
     """What the built head has, whatever its config leaves to a preset."""
     head = MODELS.build(spec)
-    contrast, uniform = (head.slots[k] if k in head.slots else None for k in ('contrast', 'uniform'))
+    contrast, uniform = (
+        head.slots[k] if k in head.slots else None for k in ('contrast', 'uniform')
+    )
     joint, criterion = joint_name(head.loss_module, spec), getattr(contrast, 'criterion', None)
     if spec['type'] == 'BCLHead':
         joint += f' x {head.loss_module.loss_weight}'

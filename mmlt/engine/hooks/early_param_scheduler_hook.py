@@ -22,13 +22,20 @@ class EarlyParamSchedulerHook(ParamSchedulerHook):
     """
 
     def before_train(self, runner) -> None:
-        """Refuse a second hook that steps too."""
+        """Refuse a second hook that steps too; let the schedulers step in the last epoch."""
         steppers = [type(h).__name__ for h in runner.hooks if isinstance(h, ParamSchedulerHook)]
         if len(steppers) > 1:
             raise ValueError(
                 f'one hook must step the schedulers, got {steppers}: name it '
                 "default_hooks=dict(param_scheduler=dict(type='EarlyParamSchedulerHook'))"
             )
+        schedulers = runner.param_schedulers or []
+        if isinstance(schedulers, dict):
+            schedulers = [scheduler for part in schedulers.values() for scheduler in part]
+        for scheduler in schedulers:
+            # The Runner ends them with the run, where a step after the last epoch would be idle.
+            if scheduler.by_epoch and scheduler.end == runner.max_epochs:
+                scheduler.end += 1
 
     def before_train_epoch(self, runner) -> None:
         """Step; a resumed run goes on from the count of its checkpoint."""

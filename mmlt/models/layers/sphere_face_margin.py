@@ -6,7 +6,7 @@ import torch
 import torch.nn as nn
 from mmpretrain.registry import MODELS
 
-from mmlt.functional.numerics import upcast
+from mmlt.functional import ldam_logits
 
 
 @MODELS.register_module()
@@ -46,12 +46,15 @@ class SphereFaceMargin(nn.Module):
 
     def forward(self, cosine: torch.Tensor, target: torch.Tensor, scale: float) -> torch.Tensor:
         """Compute the logits."""
-        cosine = upcast(cosine)
-        own = cosine.gather(1, target[:, None]).clamp(-1, 1)
+        margin = torch.zeros(cosine.shape[1:], device=cosine.device)
+        logits = ldam_logits(cosine, target, margin, scale=scale)  # without a margin, checked
+        index = target[:, None]
+        own = cosine.to(logits.dtype).gather(1, index)
+        own = own - (own - own.clamp(-1, 1)).detach()  # what rounding has put beyond +-1
         previous, power = torch.ones_like(own), own
         for _ in range(self.multiplier - 1):
             previous, power = power, 2 * own * power - previous
         turns = (self.multiplier * own.detach().acos() / math.pi).floor()
         turns = turns.clamp(max=self.multiplier - 1)
         value = (1 - 2 * (turns % 2)) * power - 2 * turns
-        return scale * cosine.scatter(1, target[:, None], value)
+        return logits.scatter(1, index, scale * value)
