@@ -199,9 +199,8 @@ def model_facts(cfg: Config) -> dict:
 def head_facts(spec: dict) -> dict:
     """What the built head has, whatever its config leaves to a preset."""
     head = MODELS.build(spec)
-    contrast, uniform = (
-        head.slots[k] if k in head.slots else None for k in ('contrast', 'uniform')
-    )
+    slots = dict(head.slots)
+    contrast, uniform = slots.get('contrast'), slots.get('uniform')
     joint, criterion = joint_name(head.loss_module, spec), getattr(contrast, 'criterion', None)
     if spec['type'] == 'BCLHead':
         joint += f' x {head.loss_module.loss_weight}'

@@ -85,10 +85,11 @@ def check_draws(args: argparse.Namespace) -> None:
     sets = [train_set(stage) for stage in (1, 2)]
     if without_pipeline(sets[0]) == without_pipeline(sets[1]):
         return
-    import mmlt  # noqa: F401  (registers everything)
     from mmengine.registry import init_default_scope
-    from mmlt.datasets import describe_images, training_draw
     from mmpretrain.registry import DATASETS
+
+    import mmlt  # noqa: F401  (registers everything)
+    from mmlt.datasets import describe_images, training_draw
 
     init_default_scope('mmpretrain')
     draws = [training_draw(DATASETS.build(dataset)) for dataset in sets]

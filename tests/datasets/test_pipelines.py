@@ -277,7 +277,7 @@ def test_cutout_hides_what_its_enumeration_says():
     for row, column in itertools.product(range(32), repeat=2):
         draws = iter((row, column))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(np.random, 'randint', lambda size: next(draws))
+            patch.setattr(np.random, 'randint', lambda size, draws=draws: next(draws))
             out = cutout(dict(img=np.ones((32, 32, 3), np.uint8)))['img']
         inside = [max(0, c - 8) for c in (row, column)], [min(32, c + 8) for c in (row, column)]
         wanted = np.ones((32, 32))
