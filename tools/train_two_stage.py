@@ -65,16 +65,14 @@ def check_draws(args: argparse.Namespace) -> None:
     # Imported here: a run that is told its flags are wrong need not wait for it.
     from mmengine.config import Config, DictAction
 
-    def train_set(stage: int):
+    def train_set(stage: int, change=None):
         reader = argparse.ArgumentParser()
         reader.add_argument('--options', nargs='+', action=DictAction, default={})
         options = options_of(stage, args)
         options = reader.parse_args(['--options', *options] * bool(options)).options
         cfg = Config.fromfile(getattr(args, f'stage{stage}'), import_custom_modules=False)
-        if args.class_counts:
-            from mmlt.config_class_counts import parse_class_counts, set_class_counts
-
-            cfg = set_class_counts(cfg, parse_class_counts(args.class_counts))
+        if change:
+            cfg = change(cfg)
         cfg.merge_from_dict(options)
         return cfg.train_dataloader.dataset
 
@@ -83,14 +81,19 @@ def check_draws(args: argparse.Namespace) -> None:
         return inner | {k: without_pipeline(v) for k, v in inner.items() if k == 'dataset'}
 
     sets = [train_set(stage) for stage in (1, 2)]
+    # Other class counts are the same for both.
     if without_pipeline(sets[0]) == without_pipeline(sets[1]):
         return
     from mmengine.registry import init_default_scope
     from mmpretrain.registry import DATASETS
 
     import mmlt  # noqa: F401  (registers everything)
+    from mmlt.config_class_counts import parse_class_counts, set_class_counts
     from mmlt.datasets import describe_images, training_draw
 
+    if args.class_counts:
+        counts = parse_class_counts(args.class_counts)
+        sets = [train_set(n, lambda cfg: set_class_counts(cfg, counts)) for n in (1, 2)]
     init_default_scope('mmpretrain')
     draws = [training_draw(DATASETS.build(dataset)) for dataset in sets]
     if draws[0] != draws[1]:
