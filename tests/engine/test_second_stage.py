@@ -135,7 +135,8 @@ def test_an_unknown_part_is_refused(stage1, tmp_path):
     ],
 )
 def test_a_typo_is_told_before_the_first_stage(option, value, error, tmp_path):
-    options = {'custom_hooks.0.begin_epoch': 1, f'custom_hooks.0.{option}': value}
+    prefix = 'default_hooks.retraining'
+    options = {f'{prefix}.begin_epoch': 1, f'{prefix}.{option}': value}
     cfg = Config.fromfile(CONFIGS / 'bce3s/resnet20_digits-lt.py')
     cfg.work_dir, cfg.experiment_name = str(tmp_path), tmp_path.name
     cfg.merge_from_dict(options)
