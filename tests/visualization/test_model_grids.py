@@ -1,4 +1,4 @@
-"""Pictures of several models: scales that they share; margins; class counts without a checkpoint."""
+"""Pictures of several models on shared scales; margins; counts without a checkpoint."""
 
 import subprocess
 import sys
