@@ -13,6 +13,7 @@ LEVELS = {
     'functional': 0,
     'class_counts': 1,
     'compat': 1,
+    'config_class_counts': 2,
     'models': 2,
     'datasets': 2,
     'evaluation': 2,

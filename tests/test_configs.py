@@ -45,6 +45,10 @@ def train_one_step(cfg):
     images = torch.randint(256, (2, 3, size, size), dtype=torch.uint8)
     if cfg.data_preprocessor.get('views') == 'pipeline':
         images = [images, images.flip(3), images.flip(2)]
+    if cfg.data_preprocessor.get('partner') == 'weighted':
+        images = [images, images.flip(3)]
+        for sample in samples:
+            sample.set_field(torch.tensor([0]), 'partner_label', dtype=torch.Tensor)
     batch = model.data_preprocessor(dict(inputs=images, data_samples=samples), training=True)
     losses = model(**batch, mode='loss')
     loss, _ = model.parse_losses(losses)

@@ -80,7 +80,7 @@ class FolderVisBackend(LocalVisBackend):
 @pytest.fixture(scope='module')
 def checkpoint(tmp_path_factory):
     work_dir = tmp_path_factory.mktemp('run')
-    options = ['train_cfg.max_epochs=1', 'custom_hooks=[]']
+    options = ['train_cfg.max_epochs=1', 'default_hooks.retraining.begin_epoch=125']
     result = command('train.py', CONFIG, '--work-dir', work_dir, '--cfg-options', *options)
     assert result.returncode == 0, result.stderr
     return work_dir / 'epoch_1.pth'
