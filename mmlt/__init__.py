@@ -14,11 +14,16 @@ from mmlt import compat
 compat.check_mm_stack()
 compat.apply()
 
+from mmlt import checkpoint
+
+checkpoint.install()
+
 from mmlt.class_counts import load_class_counts
 from mmlt import datasets, engine, evaluation, functional, models
 
 __all__ = [
     '__version__',
+    'checkpoint',
     'compat',
     'datasets',
     'engine',

@@ -12,8 +12,6 @@ import functools
 import importlib
 import importlib.metadata
 import inspect
-import io
-import pickle
 import re
 import sys
 import types
@@ -49,37 +47,11 @@ def check_mm_stack():
 
 def apply():
     """Apply every fix of this module."""
-    load_runner_checkpoints()
     run_amp_on_cpu()
     run_processes_on_cpu()
     shift_hue_backwards()
     compute_retrieval_metrics()
     browse_datasets()
-
-
-def load_runner_checkpoints():
-    """Let ``torch.load`` read a Runner's checkpoint without giving up ``weights_only=True``.
-
-    Fault: torch >= 2.6 loads weights only by default and mmengine 0.10 pickles its log history:
-    ``UnpicklingError: Weights only load failed ... Unsupported global: mmengine...HistoryBuffer``
-    on resume, load_from, test, the inferencers and publish_model.
-    """
-    import numpy as np
-    import torch
-    from mmengine.logging import HistoryBuffer
-
-    if _loads(HistoryBuffer([0.0], [1])):
-        return
-    rebuild_array = np.empty(0).__reduce__()[0]
-    rebuild_scalar = np.float64(0).__reduce__()[0]
-    allowed = [HistoryBuffer, np.ndarray, np.dtype, (_history_buffer_method, 'builtins.getattr')]
-    for core in ('numpy._core', 'numpy.core'):  # numpy 2 and numpy 1 name them differently
-        allowed.append((rebuild_array, f'{core}.multiarray._reconstruct'))
-        allowed.append((rebuild_scalar, f'{core}.multiarray.scalar'))
-    # The log history is float64 and int64; a metric kept as best_score may be any of these.
-    for dtype in ('bool', 'int32', 'int64', 'float16', 'float32', 'float64'):
-        allowed.append(type(np.dtype(dtype)))
-    torch.serialization.add_safe_globals(allowed)
 
 
 def run_amp_on_cpu():
@@ -181,32 +153,6 @@ def _version(distribution):
 def _release(version):
     numbers = [int(number) for number in re.findall(r'\d+', version)[:3]]
     return tuple(numbers + [0] * (3 - len(numbers)))
-
-
-def _loads(value):
-    """Whether ``torch.load`` of weights only reads back what ``torch.save`` wrote."""
-    import torch
-
-    file = io.BytesIO()
-    torch.save(value, file)
-    file.seek(0)
-    try:
-        torch.load(file, weights_only=True)
-    except pickle.UnpicklingError:
-        return False
-    return True
-
-
-def _history_buffer_method(owner, name):
-    """Stand in for ``builtins.getattr`` in checkpoints: HistoryBuffer's statistics, nothing else.
-
-    The true getattr on the list would let a checkpoint run any command while it is loaded.
-    """
-    from mmengine.logging import HistoryBuffer
-
-    if owner is HistoryBuffer and name in ('min', 'max', 'current', 'mean'):
-        return getattr(HistoryBuffer, name)
-    raise pickle.UnpicklingError(f'a checkpoint may not look up {name!r} of {owner!r}')
 
 
 def _no_gpu_needed():
