@@ -58,8 +58,6 @@ def options_of(row: str, contrast_weight: float, uniform_weight: float) -> list[
     """The ``--cfg-options`` that make the row of a BCE3SHead."""
     joint, contrast, uniform, _ = ROWS[row]
     options = [f'model.head.joint={joint}']
-    if joint == 'softmax':
-        options.append('model.head.negative_ratio=1.0')  # eq. 22 keeps all classes
     for slot, kind, name, weight in (
         ('contrast', contrast, 'PairLoss', contrast_weight),
         ('uniform', uniform, 'UniformLoss', uniform_weight),

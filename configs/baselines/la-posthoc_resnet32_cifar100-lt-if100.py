@@ -6,4 +6,4 @@
 _base_ = './ce_resnet32_cifar100-lt-if100.py'
 
 # Trains as ce_resnet32_cifar100-lt-if100.py, whose checkpoints fit.
-model = dict(head=dict(logit_adjustment=1.0))
+model = dict(head=dict(adjustment=dict(type='LogitAdjustment', tau=1.0)))

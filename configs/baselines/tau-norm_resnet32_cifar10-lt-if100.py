@@ -6,4 +6,4 @@
 # Choose tau on images that are not the test's. Not run.
 _base_ = './ce_resnet32_cifar10-lt-if100.py'
 
-model = dict(head=dict(tau_normalization=1.0))
+model = dict(head=dict(classifier=dict(type='TauNormLinear', tau=1.0)))

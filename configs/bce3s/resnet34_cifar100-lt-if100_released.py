@@ -4,5 +4,5 @@
 _base_ = './resnet34_cifar100-lt-if100.py'
 
 data_preprocessor = dict(correct_lam=False)
-model = dict(head=dict(negative_sampling='batch'))
+model = dict(head=dict(joint=dict(negative_sampling='batch')))
 train_dataloader = dict(dataset=dict(split='first_n'))

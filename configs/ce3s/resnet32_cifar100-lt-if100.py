@@ -8,7 +8,6 @@ _base_ = '../bce3s/resnet32_cifar100-lt-if100.py'
 model = dict(
     head=dict(
         joint='softmax',
-        negative_ratio=1.0,  # eq. 22 keeps all classes
         contrast=dict(type='SoftmaxPairLoss', loss_weight=0.1),
         uniform=dict(type='SoftmaxUniformLoss', loss_weight=1.0),
     )

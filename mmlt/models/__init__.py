@@ -1,3 +1,3 @@
-"""Modules with state: heads, losses, layers, necks, backbones and data preprocessors."""
+"""Modules with state: heads, slots, losses, layers, necks, backbones and data preprocessors."""
 
-from mmlt.models import backbones, data_preprocessors, heads, layers, losses, necks
+from mmlt.models import backbones, data_preprocessors, heads, layers, losses, necks, slots

@@ -1,36 +1,96 @@
-"""Build the parts of a module, whatever default scope its user works in."""
-
-import inspect
+"""Build the parts of a module: what a config gives is merged, what a part wants is handed to it."""
 
 import torch.nn as nn
 from mmpretrain.registry import MODELS
 
 
-def build_part(spec: dict | nn.Module, class_counts=None, **defaults) -> nn.Module:
-    """Build a module from its config.
+def build_part(spec: dict | nn.Module, wants: tuple[str, ...] = (), **facts) -> nn.Module:
+    """Build a module from its config and hand it the facts that its class wants.
+
+    The rule: a class lists in its attribute ``wants`` what it is to be handed, such as
+    ``wants = ('num_classes', 'class_counts')``; subclasses inherit it. Nothing else is handed, and
+    what the config gives itself has precedence.
 
     ``MODELS.build`` looks a name up in the registry of the default scope, and under mmdet's, say,
     finds none of mmpretrain's. Here the name is looked up in mmpretrain's, where mmlt registers.
 
     Args:
         spec (dict | Module): Config with a ``type``; a module is returned as it is.
-        class_counts (list[int], optional): Given to a type that takes ``class_counts``, unless the
-            config has its own.
-        **defaults: Arguments that the config may override; each is given only to a type that takes
-            it.
+        wants (tuple[str]): What a class that lists nothing is handed, such as an ``nn.Linear``.
+        **facts: What a part may want: ``num_classes``, ``in_channels``, ``class_counts``, ...
+
+    Raises:
+        TypeError: The class takes no such argument, or misses one that it does not want.
 
     Example:
-        >>> build_part(dict(type='NormedLinear', out_features=3), in_features=2)
-        NormedLinear(in_features=2, out_features=3, bias=True)
+        >>> build_part(dict(type='SoftmaxPairLoss'), num_classes=3).loss_weight
+        1.0
+        >>> build_part(dict(type='BalancedSoftmaxLoss'), class_counts=[9, 1]).shift.shape
+        torch.Size([2])
     """
     if isinstance(spec, nn.Module):
         return spec
     kind = MODELS.get(spec['type']) if isinstance(spec['type'], str) else spec['type']
-    if kind is not None:
-        spec = dict(spec, type=kind)
-        parameters = inspect.signature(kind.__init__).parameters
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-            defaults = {name: value for name, value in defaults.items() if name in parameters}
-        if 'class_counts' in parameters:
-            defaults['class_counts'] = class_counts
-    return MODELS.build(spec, default_args=defaults)
+    if kind is None:
+        return MODELS.build(spec)  # raises, with the names that there are
+    wanted = {name: facts[name] for name in getattr(kind, 'wants', wants) if name in facts}
+    try:
+        return MODELS.build(dict(spec, type=kind), default_args=wanted)
+    except TypeError as error:
+        error.add_note(
+            f'{kind.__name__} was handed {sorted(wanted)}; a class lists in its attribute "wants" '
+            f'what it is to be handed, of {sorted(facts)}'
+        )
+        raise
+
+
+def as_spec(name: str, given, names: dict[str, str] | None = None):
+    """The config that an argument stands for: a name of ``names``, a config or a module.
+
+    Args:
+        name (str): The argument's name, for errors.
+        given: What the user gave.
+        names (dict, optional): Short name -> type.
+
+    Raises:
+        ValueError: An unknown short name.
+        TypeError: Neither a name nor a dict nor a module.
+
+    Example:
+        >>> as_spec('joint', 'softmax', dict(softmax='SoftmaxPairLoss'))
+        {'type': 'SoftmaxPairLoss'}
+    """
+    if given is None or isinstance(given, nn.Module):
+        return given
+    if isinstance(given, str) and names:
+        if given not in names:
+            raise ValueError(f'{name} must be one of {sorted(names)} or a config, got {given!r}')
+        return dict(type=names[given])
+    if not isinstance(given, dict):
+        wanted = f'a name of {sorted(names)}, ' if names else ''
+        raise TypeError(f'{name} must be {wanted}a config or a module, got {given!r}')
+    return dict(given)
+
+
+def merge_spec(defaults: dict | None, given):
+    """Merge what a user gives into defaults; a ``type`` of another name replaces them whole.
+
+    A module, and None, replace them too.
+
+    Example:
+        >>> merge_spec(dict(type='CosineLinear', scale=32.0), dict(scale=16.0))
+        {'type': 'CosineLinear', 'scale': 16.0}
+        >>> merge_spec(dict(type='CosineLinear', scale=32.0), dict(type='NormedLinear'))
+        {'type': 'NormedLinear'}
+    """
+    if given is None or isinstance(given, nn.Module):
+        return given
+    given = {key: value for key, value in given.items() if key != '_delete_'}
+    if not defaults or ('type' in given and _name(given['type']) != _name(defaults['type'])):
+        return given
+    return {**defaults, **given}
+
+
+def _name(kind) -> str:
+    # 'mmpretrain.SigmoidPairLoss' and the class itself are the same type.
+    return kind.rpartition('.')[2] if isinstance(kind, str) else kind.__name__

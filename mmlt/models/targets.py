@@ -1,12 +1,64 @@
 """Labels of a batch of one or several views."""
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from mmpretrain.structures import DataSample
 
 
+@dataclass(frozen=True)
+class ViewSamples:
+    """The data samples of the plain view, with the targets of all views as batched tensors.
+
+    What ``MultiViewDataPreprocessor`` hands to the head: thousands of data samples for the mixed
+    views would cost more than the loss.
+
+    Args:
+        samples (list[DataSample]): N samples of the plain view.
+        targets (tuple[Tensor]): V x (N,) labels or (N, K) soft labels.
+
+    Example:
+        >>> batch = ViewSamples([DataSample()] * 2, (torch.tensor([0, 1]),) * 3)
+        >>> len(batch), len(batch.targets)
+        (2, 3)
+    """
+
+    samples: list
+    targets: tuple
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __iter__(self):
+        return iter(self.samples)
+
+    def __getitem__(self, index):
+        return self.samples[index]
+
+
+def view_targets(data_samples) -> tuple[torch.Tensor, ...]:
+    """Targets of each view, (N,) labels or (N, K) soft labels.
+
+    Args:
+        data_samples (ViewSamples | list[DataSample]): A list without the meta field ``view`` is one
+            view.
+
+    Raises:
+        ValueError: No samples, views that are not of the same size, one after the other, or samples
+            without a label.
+
+    Example:
+        >>> view_targets([DataSample().set_gt_label(k) for k in (1, 2)])
+        (tensor([1, 2]),)
+    """
+    if isinstance(data_samples, ViewSamples):
+        return data_samples.targets
+    return tuple(stack_target(samples) for samples in split_views(data_samples))
+
+
 def split_views(data_samples: list[DataSample]) -> list[list[DataSample]]:
-    """Split a batch into its views, by the meta field ``view`` that the data preprocessor left.
+    """Split a batch into its views, by the meta field ``view``.
 
     Samples without the field are one view.
 
@@ -34,13 +86,15 @@ def split_views(data_samples: list[DataSample]) -> list[list[DataSample]]:
 def stack_target(data_samples: list[DataSample]) -> torch.Tensor:
     """Soft labels (N, K) where the samples have them, else labels (N,).
 
+    Scores that are integers, as ``to_onehot=True`` of mmpretrain's preprocessor makes them, are
+    labels written in another way.
+
     Raises:
         ValueError: The samples have neither.
     """
     if 'gt_score' in data_samples[0]:
         score = torch.stack([sample.gt_score for sample in data_samples])
-        # to_onehot=True of mmpretrain's preprocessor leaves integers.
-        return score if score.is_floating_point() else score.float()
+        return score if score.is_floating_point() else score.argmax(dim=1)
     if 'gt_label' not in data_samples[0]:
         raise ValueError('data_samples have neither gt_label nor gt_score: the head needs labels')
     return torch.cat([sample.gt_label for sample in data_samples])

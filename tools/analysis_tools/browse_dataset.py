@@ -22,6 +22,7 @@ from mmengine.runner import Runner, set_random_seed
 from mmpretrain.registry import MODELS
 
 import mmlt  # noqa: F401  (registers everything)
+from mmlt.models.targets import view_targets
 from mmlt.visualization import draw_contact_sheet, save_figure
 
 CELLS = 6  # a row
@@ -64,8 +65,10 @@ def load_views(cfg: Config, split: str, num: int, seed: int) -> tuple[np.ndarray
     batch = preprocessor(next(iter(loader)), training=split == 'train')
     images = to_rgb(batch['inputs'], preprocessor, is_bgr(cfg, split))
     samples = batch['data_samples']
-    captions = write_captions(samples, loader.dataset.metainfo.get('classes'), preprocessor)
-    return images, captions, 1 + max(sample.get('view', 0) for sample in samples)
+    labels = [int(sample.gt_label[0]) for sample in samples]
+    names = loader.dataset.metainfo.get('classes')
+    targets = view_targets(samples)
+    return images, write_captions(labels, targets, names, preprocessor), len(targets)
 
 
 def build_preprocessor(cfg: Config):
@@ -107,31 +110,33 @@ def to_rgb(images: torch.Tensor, preprocessor, bgr: bool) -> np.ndarray:
     return images.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
 
 
-def write_captions(samples: list, names, preprocessor) -> list[str]:
+def write_captions(labels: list[int], targets: tuple, names, preprocessor) -> list[str]:
     """View and label of each image; of a mixed one both labels, with their weights."""
 
     def name(k: int) -> str:
         # ImageNet's names are lists of synonyms.
         return names[k].split(',')[0][:20] if names else f'class {k}'
 
+    def lines_of(label: int, target: torch.Tensor) -> list[str]:
+        if target.dim() == 0:
+            return [name(label)]
+        # The own label first, also where it weighs less.
+        others = [k for k in target.topk(2).indices.tolist() if k != label]
+        weights = {k: float(target[k]) for k in [label, *others[:1]]}
+        mixed = {k: weight for k, weight in weights.items() if weight > 0}
+        return (
+            [name(label)]
+            if set(mixed) == {label}
+            else [f'{name(k)} ({weight:.2f})' for k, weight in mixed.items()]
+        )
+
     views = getattr(preprocessor, 'views', ('pipeline',))
-    several = any(sample.get('view', 0) for sample in samples)
-    captions, number = [], sum(sample.get('view', 0) == 0 for sample in samples)
-    for i, sample in enumerate(samples):
-        label = int(sample.gt_label[0])
-        lines = [name(label)]
-        if 'gt_score' in sample:
-            # The own label first, also where it weighs less.
-            others = [k for k in sample.gt_score.topk(2).indices.tolist() if k != label]
-            weights = {k: float(sample.gt_score[k]) for k in [label, *others[:1]]}
-            mixed = {k: weight for k, weight in weights.items() if weight > 0}
-            if set(mixed) != {label}:
-                lines = [f'{name(k)} ({weight:.2f})' for k, weight in mixed.items()]
-        if several:
-            view = sample.get('view', 0)
-            kind = f'view {view}' if views == ('pipeline',) else views[view]
-            lines.insert(0, f'{i % number + 1}: {kind}')
-        captions.append('\n'.join(lines))
+    captions = []
+    for view, target in enumerate(targets):
+        kind = f'view {view}' if views == ('pipeline',) else views[view]
+        for number, (label, row) in enumerate(zip(labels, target), start=1):
+            head = [f'{number}: {kind}'] if len(targets) > 1 else []
+            captions.append('\n'.join(head + lines_of(label, row)))
     return captions
 
 

@@ -3,6 +3,7 @@ from mmlt.engine.hooks.classifier_geometry_hook import ClassifierGeometryHook
 from mmlt.engine.hooks.classifier_retraining_hook import ClassifierRetrainingHook
 from mmlt.engine.hooks.deferred_reweighting_hook import DeferredReweightingHook
 from mmlt.engine.hooks.epoch_seed_hook import EpochSeedHook
+from mmlt.engine.hooks.epoch_switch_hook import EpochSwitchHook
 from mmlt.engine.hooks.fast_step_hook import FastStepHook
 from mmlt.engine.hooks.max_norm_hook import MaxNormHook
 from mmlt.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook
@@ -13,6 +14,7 @@ __all__ = [
     'ClassifierRetrainingHook',
     'DeferredReweightingHook',
     'EpochSeedHook',
+    'EpochSwitchHook',
     'FastStepHook',
     'MaxNormHook',
     'SafeCheckpointHook',

@@ -1,6 +1,7 @@
 """The class counts of the config against the training set."""
 
 import numpy as np
+from mmengine.dataset import ClassBalancedDataset, RepeatDataset
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 
@@ -12,8 +13,7 @@ from mmlt.engine.bare_model import bare_model
 class ClassCountsCheckHook(Hook):
     """Stop before the first iteration if ``class_counts`` are not those of the training set.
 
-    Compares the counts of the head (of the config, or of a loaded checkpoint) and of every
-    validation metric with the labels of the training set, which no image is read for. Wrong counts
+    Compares the counts of the head and of every validation metric with the labels of the training set, which no image is read for. Wrong counts
     give no error later, only wrong margins, weights and shot groups.
 
     Example:
@@ -23,7 +23,11 @@ class ClassCountsCheckHook(Hook):
     def before_train(self, runner) -> None:
         """Count the training labels and compare."""
         head = getattr(bare_model(runner), 'head', None)
-        labels = read_labels(runner.train_dataloader.dataset)
+        dataset = runner.train_dataloader.dataset
+        # Wrappers that show images more often, not more images.
+        while isinstance(dataset, RepeatDataset | ClassBalancedDataset):
+            dataset = dataset.dataset
+        labels = read_labels(dataset)
         num_classes = getattr(head, 'num_classes', None)
         if num_classes and labels.max() >= num_classes:
             raise ValueError(

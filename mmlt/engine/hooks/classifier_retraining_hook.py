@@ -1,20 +1,26 @@
 """The second stage of a two-stage recipe: inside one run, or a run of its own."""
 
-from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmpretrain.registry import HOOKS
+from torch import nn
 
 from mmlt.engine.bare_model import bare_model
+from mmlt.engine.hooks.epoch_switch_hook import EpochSwitchHook
+from mmlt.models.build import build_part, merge_spec
+from mmlt.models.data_preprocessors.multi_view import VIEWS
+from mmlt.models.heads import TripartiteHead
+from mmlt.models.heads.parts import part_spec
+from mmlt.models.losses import BalancedSoftmaxLoss, ClassBalancedLoss
 
 
 @HOOKS.register_module()
-class ClassifierRetrainingHook(Hook):
+class ClassifierRetrainingHook(EpochSwitchHook):
     r"""From ``begin_epoch`` on, train the classifier alone, with a re-balanced joint criterion.
 
     Everything but ``head.classifier`` is frozen: no gradient, no weight decay, BatchNorm in
-    evaluation mode so that its statistics stay bit for bit what they were. The contrast and
-    uniform slots rest. The optimizer's momentum is forgotten at the switch. The learning rate is
+    evaluation mode so that its statistics stay bit for bit what they were. All slots but the joint
+    one rest. The optimizer's momentum is forgotten at the switch. The learning rate is
     the business of ``param_scheduler``. A resumed run switches in the same epoch.
 
     With ``begin_epoch=0`` the run is the second stage of another run, whose checkpoint
@@ -24,13 +30,18 @@ class ClassifierRetrainingHook(Hook):
 
     Args:
         begin_epoch (int): First epoch (from 0) of the second stage.
-        joint (str | dict): Criterion of the second stage. Defaults to
-            ``dict(type='ClassBalancedLoss')`` (eq. 35).
+        joint (str | dict, optional): Criterion of the second stage. Defaults to
+            ``dict(type='ClassBalancedLoss')``, which weighs the criterion of the first stage unless
+            it names one (eqs. 26 and 35).
         trained (str): The part of the head that is trained. Defaults to 'classifier'.
         reset (bool): Whether the classifier begins from new random numbers. Defaults to False.
         views (Sequence[str]): Mixed views of ``MultiViewDataPreprocessor`` from then on; those of
             a pipeline stay. Defaults to ``('plain', )``.
         weight_decay (float, optional): Weight decay from then on. Defaults to 0.0; None keeps it.
+
+    Raises:
+        ValueError, TypeError: Before the first iteration: another head, an unknown part, a
+            criterion that cannot be built, a frozen backbone that nothing has trained.
 
     Source:
         BCE3S, appendix E. The released second stage leaves BatchNorm in training mode, so the
@@ -49,23 +60,28 @@ class ClassifierRetrainingHook(Hook):
         views=('plain',),
         weight_decay=0.0,
     ):
-        if begin_epoch < 0:
-            raise ValueError(f'begin_epoch must be >= 0, got {begin_epoch}')
-        self.begin_epoch = begin_epoch
-        self.joint = joint or dict(type='ClassBalancedLoss')
+        super().__init__(begin_epoch)
+        self.joint = joint
         self.trained = trained
         self.reset = reset
-        self.views = tuple(views)
+        self.views = (views,) if isinstance(views, str) else tuple(views)
         self.weight_decay = weight_decay
         self._frozen = []
 
-    def before_train(self, runner) -> None:
-        """Refuse another head now, and to freeze a backbone that nothing has trained."""
+    def check(self, runner) -> None:
+        """Refuse what could not work later, and to freeze a backbone that nothing has trained."""
         model = bare_model(runner)
-        if not hasattr(model.head, 'train_classifier_only'):
+        if not isinstance(model.head, TripartiteHead):
             raise TypeError(
                 f'ClassifierRetrainingHook needs a TripartiteHead, got {type(model.head).__name__}'
             )
+        self._criterion(model.head)
+        self._trained_parameters(model.head)
+        if self.reset and not hasattr(model.head.classifier, 'reset_parameters'):
+            name = type(model.head.classifier).__name__
+            raise TypeError(f'reset=True needs a classifier with reset_parameters, got {name}')
+        if self.views[:1] != ('plain',) or not set(self.views) <= set(VIEWS):
+            raise ValueError(f"views must be 'plain' and then others of {VIEWS}, got {self.views}")
         init_cfg = getattr(model.backbone, 'init_cfg', None) or {}
         specs = init_cfg if isinstance(init_cfg, list) else [init_cfg]
         pretrained = any(spec.get('type') == 'Pretrained' for spec in specs)
@@ -75,22 +91,25 @@ class ClassifierRetrainingHook(Hook):
                 'name the checkpoint of the first stage, --cfg-options load_from=CHECKPOINT'
             )
 
-    def before_train_epoch(self, runner) -> None:
-        """Switch once, also when a run was resumed in the second stage."""
-        if self._frozen or runner.epoch < self.begin_epoch:
-            return
+    def switch(self, runner, first: bool) -> None:
+        """Freeze, change the criterion, forget the momentum."""
         wrapped = is_model_wrapper(runner.model)
         model = bare_model(runner)
-        model.head.train_classifier_only(self.joint)
-        self._freeze(model)
-        if self.reset and runner.epoch == self.begin_epoch:
-            model.head.classifier.reset_parameters()
+        head = model.head
+        head.loss_module = self._criterion(head).to(head.classifier.weight.device)
+        head.resting = frozenset(head.slots) - {'joint'}
+        model.requires_grad_(False)
+        for parameter in self._trained_parameters(head):
+            parameter.requires_grad_(True)
+        self._frozen = [part for name, part in model.named_children() if name != 'head']
+        if self.reset and first:
+            head.classifier.reset_parameters()
         if getattr(model.data_preprocessor, 'views', ('pipeline',)) != ('pipeline',):
             model.data_preprocessor.views = self.views
 
         optimizer = runner.optim_wrapper.optimizer
         optimizer.zero_grad(set_to_none=True)
-        if runner.epoch == self.begin_epoch:
+        if first:
             optimizer.state.clear()
         if self.weight_decay is not None:
             for group in optimizer.param_groups:
@@ -99,27 +118,37 @@ class ClassifierRetrainingHook(Hook):
             # DDP fixed its list of gradients when it was built: build it anew.
             runner.model = None
             runner.model = runner.wrap_model(runner.cfg.get('model_wrapper_cfg'), model)
-        for name in ('loss_contrast', 'loss_uniform'):
+        for name in head.resting:
             # The logger would repeat the last value of stage 1 for ever.
-            runner.message_hub.log_scalars.pop(f'train/{name}', None)
+            runner.message_hub.log_scalars.pop(f'train/loss_{name}', None)
         print_log(f'Stage 2 from epoch {runner.epoch + 1}: classifier only', logger='current')
 
-    def _freeze(self, model) -> None:
-        model.requires_grad_(False)
-        parts = (self.trained, f'{self.trained}.')
+    def _criterion(self, head: TripartiteHead) -> nn.Module:
+        """The criterion of the second stage."""
+        spec = merge_spec(dict(type='ClassBalancedLoss'), part_spec('joint', self.joint or {}))
+        if spec['type'] in ('ClassBalancedLoss', ClassBalancedLoss) and 'criterion' not in spec:
+            if isinstance(head.loss_module, BalancedSoftmaxLoss):
+                raise TypeError(
+                    'the joint criterion of the first stage, BalancedSoftmaxLoss, knows the class '
+                    "counts already: name another for the second, such as joint='softmax'"
+                )
+            spec = dict(spec, criterion=head.loss_module)
+        counts = head.class_counts
+        return build_part(spec, class_counts=None if counts is None else counts.tolist())
+
+    def _trained_parameters(self, head: TripartiteHead) -> list[nn.Parameter]:
+        parameters = dict(head.named_parameters())
         trained = [
             parameter
-            for name, parameter in model.head.named_parameters()
-            if name == parts[0] or name.startswith(parts[1])
+            for name, parameter in parameters.items()
+            if name == self.trained or name.startswith(f'{self.trained}.')
         ]
         if not trained:
             raise ValueError(
-                f'trained={self.trained!r} is no part of {type(model.head).__name__}, which has '
-                f'{[name for name, _ in model.head.named_parameters()]}'
+                f'trained={self.trained!r} is no part of {type(head).__name__}, which has '
+                f'{list(parameters)}'
             )
-        for parameter in trained:
-            parameter.requires_grad_(True)
-        self._frozen = [part for name, part in model.named_children() if name != 'head']
+        return trained
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
         """Hold the frozen parts in evaluation mode; the loop calls ``model.train()`` each epoch."""

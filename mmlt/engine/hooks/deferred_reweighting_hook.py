@@ -1,17 +1,15 @@
 """Class weights for the joint criterion from some epoch on."""
 
-import inspect
-
-from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmpretrain.registry import HOOKS
 
 from mmlt.engine.bare_model import bare_model
-from mmlt.models.losses import ClassBalancedLoss
+from mmlt.engine.hooks.epoch_switch_hook import EpochSwitchHook
+from mmlt.models.losses import ClassBalancedLoss, PairCriterion
 
 
 @HOOKS.register_module()
-class DeferredReweightingHook(Hook):
+class DeferredReweightingHook(EpochSwitchHook):
     r"""From ``begin_epoch`` on, weigh the joint criterion by the effective number of samples (DRW).
 
     Before that epoch the run is the one without the hook. In it ``head.loss_module`` is wrapped
@@ -24,8 +22,8 @@ class DeferredReweightingHook(Hook):
         beta (float): In [0, 1), of :class:`ClassBalancedLoss`. Defaults to 0.9999.
         normalize (bool): Scale the weights to mean 1 over the classes. Defaults to True.
         average (str): 'weights' divides the sum of the weighted losses of a batch by the sum of
-            its weights, 'samples' by its size. With several processes the batch is that of a
-            process, so that only 'samples' gives the loss of one process. Defaults to 'weights'.
+            its weights, 'samples' by its size. With several processes the batch is the joined one.
+            Defaults to 'weights'.
 
     Source:
         LDAM (Cao et al. 2019), deferred re-weighting: beta 0.9999 from epoch 160 of 200 on. The
@@ -38,15 +36,12 @@ class DeferredReweightingHook(Hook):
     """
 
     def __init__(self, begin_epoch, beta=0.9999, normalize=True, average='weights'):
-        if begin_epoch < 0:
-            raise ValueError(f'begin_epoch must be >= 0, got {begin_epoch}')
-        self.begin_epoch = begin_epoch
+        super().__init__(begin_epoch)
         self.kwargs = dict(beta=beta, normalize=normalize, average=average)
         ClassBalancedLoss([1], **self.kwargs)  # bad values are told now, not in epoch 160
-        self._wrapped = False
 
-    def before_train(self, runner) -> None:
-        """Check the head before the first iteration, not in epoch ``begin_epoch``."""
+    def check(self, runner) -> None:
+        """Refuse a head without class counts, and a criterion that cannot be weighted."""
         head = getattr(bare_model(runner), 'head', None)
         name = type(head).__name__
         for attribute in ('class_counts', 'loss_module'):
@@ -55,18 +50,16 @@ class DeferredReweightingHook(Hook):
                     f'DeferredReweightingHook needs a head with {attribute}, {name} has none; '
                     'a TripartiteHead with class_counts has both'
                 )
-        if self._wrapped:
-            return
         criterion = head.loss_module
         if isinstance(criterion, ClassBalancedLoss):
             raise TypeError(
                 f'the joint criterion of {name} is a ClassBalancedLoss from the start: '
                 'DeferredReweightingHook would weigh it twice'
             )
-        if not {'weight', 'negative_mask'} <= set(inspect.signature(criterion.forward).parameters):
+        if not isinstance(criterion, PairCriterion):
             raise TypeError(
-                'DeferredReweightingHook needs a criterion whose forward takes weight and '
-                f'negative_mask, {type(criterion).__name__} does not'
+                'DeferredReweightingHook needs a PairCriterion, which takes weights, '
+                f'got {type(criterion).__name__}'
             )
         if criterion.state_dict():
             # Its names would change with the wrapping, and a resumed run would not find them.
@@ -75,14 +68,10 @@ class DeferredReweightingHook(Hook):
                 'checkpoint: DeferredReweightingHook cannot wrap it'
             )
 
-    def before_train_epoch(self, runner) -> None:
-        """Wrap the criterion once, also when a run was resumed behind ``begin_epoch``."""
-        if self._wrapped or runner.epoch < self.begin_epoch:
-            return
-        head = getattr(bare_model(runner), 'head', None)
-        weighted = ClassBalancedLoss(
-            head.class_counts.tolist(), criterion=head.loss_module, **self.kwargs
-        )
-        head.loss_module = weighted.to(head.class_counts.device)
-        self._wrapped = True
+    def switch(self, runner, first: bool) -> None:
+        """Wrap the criterion."""
+        head = bare_model(runner).head
+        counts = head.class_counts
+        weighted = ClassBalancedLoss(counts.tolist(), criterion=head.loss_module, **self.kwargs)
+        head.loss_module = weighted.to(counts.device)
         print_log(f'Class weights from epoch {runner.epoch + 1} on', logger='current')

@@ -5,7 +5,7 @@ from functools import partial
 from mmengine.dataset import worker_init_fn
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
-from mmengine.runner import set_random_seed
+from mmengine.runner import IterBasedTrainLoop, set_random_seed
 from mmpretrain.registry import HOOKS
 
 
@@ -17,6 +17,9 @@ class EpochSeedHook(Hook):
     was resumed at an epoch draws the numbers of the unbroken run, so it ends in the same weights.
     It also gives each process other mixing weights and negatives, and each epoch other
     augmentations: mmengine starts the workers of every epoch from the same seed.
+
+    A run that counts iterations (``IterBasedTrainLoop``) is seeded once, at its start; resumed, it is
+    seeded by the iteration too, and goes on with other random numbers than the unbroken run.
 
     The runner's seed is ``randomness=dict(seed=...)``, or the one that mmengine drew. A checkpoint
     knows it, and a resumed run takes it over from there; mmengine does so after it built the
@@ -45,7 +48,11 @@ class EpochSeedHook(Hook):
     def before_train_epoch(self, runner) -> None:
         """Seed this process and the workers that the coming epoch starts."""
         # The sequence must differ for all (epoch, rank), and stay in NumPy's 32 bits.
-        seed = (runner.seed + 1_000_003 * (runner.epoch + 1) + 10_007 * get_rank()) % 2**31
+        seed = runner.seed + 1_000_003 * (runner.epoch + 1) + 10_007 * get_rank()
+        if isinstance(runner.train_loop, IterBasedTrainLoop):
+            # Its only epoch: a resumed run must not draw the numbers of the start again.
+            seed += 15_485_863 * runner.iter
+        seed %= 2**31
         set_random_seed(seed)
         loader = runner.train_dataloader
         loader.worker_init_fn = partial(

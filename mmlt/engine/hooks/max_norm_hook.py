@@ -1,20 +1,18 @@
 """Class vectors in a ball: none longer than a threshold."""
 
-import logging
-
 import torch
-from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmpretrain.registry import HOOKS
 
 from mmlt.engine.bare_model import bare_model
-from mmlt.models.layers import CosineLinear, NormedLinear
+from mmlt.engine.hooks.epoch_switch_hook import EpochSwitchHook
+from mmlt.models.slots.batch import rows_of
 
 _INFO = 'max_norm_threshold'
 
 
 @HOOKS.register_module()
-class MaxNormHook(Hook):
+class MaxNormHook(EpochSwitchHook):
     r"""Project the rows of ``head.classifier`` after each epoch or step (MaxNorm).
 
     .. math::
@@ -22,8 +20,12 @@ class MaxNormHook(Hook):
         \delta = \min_j \|w_j\| + r \, (\max_j \|w_j\| - \min_j \|w_j\|)
 
     The threshold is taken once, from the rows as they are when ``begin_epoch`` starts; checkpoints
-    carry it, so a resumed run goes on with the same one. A classifier that normalises its rows
-    does not see their length: the hook then warns and changes nothing that a logit depends on.
+    carry it, so a resumed run goes on with the same one.
+
+    A classifier that normalises its rows (``NormedLinear``, ``CosineLinear``) gives the same logits
+    after a projection, but learns at another pace: a gradient step of rate lr turns a row of length
+    l by an angle that goes as lr / l^2, so that the shorter rows, which the projection makes of
+    long ones, learn faster.
 
     Args:
         ratio (float): r in [0, 1] of the rule. Defaults to 0.1.
@@ -43,37 +45,34 @@ class MaxNormHook(Hook):
     priority = 'ABOVE_NORMAL'
 
     def __init__(self, ratio=0.1, threshold=None, by_epoch=True, begin_epoch=0):
+        super().__init__(begin_epoch)
         if not 0 <= ratio <= 1:
             raise ValueError(f'ratio must be in [0, 1], got {ratio}')
         if threshold is not None and not threshold > 0:
             raise ValueError(f'threshold must be > 0, got {threshold}')
-        if begin_epoch < 0:
-            raise ValueError(f'begin_epoch must be >= 0, got {begin_epoch}')
         self.ratio = ratio
         self.threshold = threshold
         self.by_epoch = by_epoch
-        self.begin_epoch = begin_epoch
+        self._known = None
 
-    def before_train(self, runner) -> None:
-        """Warn where the projection is in vain."""
-        classifier = bare_model(runner).head.classifier
-        if isinstance(classifier, NormedLinear | CosineLinear):
-            print_log(
-                f'MaxNormHook has no effect: {type(classifier).__name__} normalises its rows',
-                logger='current',
-                level=logging.WARNING,
-            )
+    def check(self, runner) -> None:
+        """Refuse a classifier without rows."""
+        rows_of(bare_model(runner).head.classifier, 'MaxNormHook')
+
+    def switch(self, runner, first: bool) -> None:
+        """Take the threshold in the coming iteration, or over from the checkpoint."""
+        self._known = runner.message_hub.get_info(_INFO)
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
         """Take the threshold, once, behind whatever other hooks do to the rows at the start."""
-        if runner.epoch < self.begin_epoch or _INFO in runner.message_hub.runtime_info:
+        if not self.switched or self._known is not None:
             return
         norms = bare_model(runner).head.classifier.weight.detach().norm(dim=1)
         low, high = norms.min().item(), norms.max().item()
-        threshold = self.threshold or low + self.ratio * (high - low)
-        runner.message_hub.update_info(_INFO, threshold)
+        self._known = self.threshold or low + self.ratio * (high - low)
+        runner.message_hub.update_info(_INFO, self._known)
         print_log(
-            f'MaxNormHook: rows of length {low:.4g} to {high:.4g}, none above {threshold:.4g} '
+            f'MaxNormHook: rows of length {low:.4g} to {high:.4g}, none above {self._known:.4g} '
             f'from epoch {runner.epoch + 1} on',
             logger='current',
         )
@@ -90,9 +89,8 @@ class MaxNormHook(Hook):
 
     @torch.no_grad()
     def _project(self, runner) -> None:
-        if runner.epoch < self.begin_epoch:
+        if not self.switched:
             return
         weight = bare_model(runner).head.classifier.weight
-        threshold = runner.message_hub.get_info(_INFO)
         norms = weight.norm(dim=1, keepdim=True)
-        weight.mul_(threshold / norms.clamp(min=threshold))
+        weight.mul_(self._known / norms.clamp(min=self._known))

@@ -6,7 +6,9 @@ import torch.nn.functional as F
 from mmpretrain.models.utils import ClsDataPreprocessor
 from mmpretrain.models.utils.batch_augments import CutMix
 from mmpretrain.registry import MODELS
-from mmpretrain.structures import DataSample
+from mmpretrain.structures import DataSample  # noqa: F401  (the example)
+
+from mmlt.models.targets import ViewSamples, stack_target
 
 VIEWS = ('plain', 'mixup', 'cutmix')
 PARTNERS = ('batch', 'weighted')
@@ -16,8 +18,9 @@ PARTNERS = ('batch', 'weighted')
 class MultiViewDataPreprocessor(ClsDataPreprocessor):
     r"""mmpretrain's ``ClsDataPreprocessor`` that returns several views of each training batch.
 
-    The views lie one after the other: images (V * N, C, H, W), and V * N data samples, each with
-    its number in the meta field ``view``. Testing sees one view.
+    The views lie one after the other: images (V * N, C, H, W). The data samples are
+    :class:`ViewSamples`: those of the N images, and the V targets as batched tensors. Testing sees
+    one view and a plain list.
 
     Mixed views, such as ``views=('plain', 'mixup', 'cutmix')``, are made here, on the device. One
     :math:`\lambda \sim Beta(\alpha, \alpha)` and one partner of each image serve all of them. Mixup
@@ -54,13 +57,13 @@ class MultiViewDataPreprocessor(ClsDataPreprocessor):
         >>> samples = [DataSample().set_gt_label(k) for k in range(4)]
         >>> mix = MultiViewDataPreprocessor(num_classes=10, mean=[0] * 3, std=[255] * 3)
         >>> batch = mix(dict(inputs=[image] * 4, data_samples=samples), training=True)
-        >>> batch['inputs'].shape, len(batch['data_samples'])
-        (torch.Size([12, 3, 32, 32]), 12)
+        >>> batch['inputs'].shape, [target.shape for target in batch['data_samples'].targets]
+        (torch.Size([12, 3, 32, 32]), [torch.Size([4]), torch.Size([4, 10]), torch.Size([4, 10])])
         >>> stack = MultiViewDataPreprocessor(views='pipeline', mean=[0] * 3, std=[255] * 3)
         >>> two_views = [[image] * 4, [image] * 4]
         >>> batch = stack(dict(inputs=two_views, data_samples=samples), training=True)
-        >>> batch['inputs'].shape, [sample.view for sample in batch['data_samples']]
-        (torch.Size([8, 3, 32, 32]), [0, 0, 0, 0, 1, 1, 1, 1])
+        >>> batch['inputs'].shape, batch['data_samples'].targets[1]
+        (torch.Size([8, 3, 32, 32]), tensor([0, 1, 2, 3]))
     """
 
     def __init__(
@@ -107,20 +110,27 @@ class MultiViewDataPreprocessor(ClsDataPreprocessor):
         self._check_inputs(len(data['inputs']), several, paired, training)
         if training and self.views == ('pipeline',):
             return self._stack_views(data)
+        mixing = training and len(self.views) > 1 and samples is not None
+        # Read before the samples are scattered over the device.
+        labels = [sample.gt_label for sample in samples] if mixing else None
         batch = super().forward(dict(data, inputs=first) if paired else data, training)
-        if not training or len(self.views) == 1 or batch['data_samples'] is None:
+        if not mixing:
             return batch
-        images, samples = batch['inputs'], batch['data_samples']
-        labels = torch.cat([sample.gt_label for sample in samples])
+        images = batch['inputs']
+        labels = self._stack_on_device(labels)
         if paired:
             partners = super().forward(dict(inputs=others[0]), training=True)['inputs']
             _check_sizes([images, partners], 'images and their partners')
-            partner_labels = torch.cat([sample.partner_label for sample in samples])
-            partner_labels = partner_labels.to(labels.device)
+            partner_labels = self._stack_on_device([sample.partner_label for sample in samples])
         else:
             order = torch.randperm(len(images), device=images.device)
             partners, partner_labels = images[order], labels[order]
-        return self._mix_views(images, labels, partners, partner_labels, samples)
+        inputs, targets = self._mix_views(images, labels, partners, partner_labels)
+        return dict(inputs=inputs, data_samples=ViewSamples(batch['data_samples'], targets))
+
+    def _stack_on_device(self, labels: list[torch.Tensor]) -> torch.Tensor:
+        # Stacked first, so that one transfer takes them all, and nobody waits for it.
+        return torch.cat(labels).to(self.device, non_blocking=True)
 
     def _check_inputs(self, number: int, several: bool, paired: bool, training: bool) -> None:
         where = f'views={self.views} take one' if training else 'the test takes one'
@@ -160,28 +170,20 @@ class MultiViewDataPreprocessor(ClsDataPreprocessor):
             images.append(super().forward(dict(inputs=view), training=True)['inputs'])
         _check_sizes(images, 'all views')
         if samples is not None:
-            # The copies share the tensors of view 0, such as the labels.
-            samples = [*samples, *(sample.new() for _ in others for sample in samples)]
-            for i, sample in enumerate(samples):
-                sample.set_field(i // len(images[0]), 'view', field_type='metainfo')
+            samples = ViewSamples(samples, (stack_target(samples),) * len(images))
         return dict(inputs=torch.cat(images), data_samples=samples)
 
-    def _mix_views(self, images, labels, partners, partner_labels, samples) -> dict:
+    def _mix_views(self, images, labels, partners, partner_labels) -> tuple:
         scores, partner_scores = (
             F.one_hot(classes, self.num_classes).float() for classes in (labels, partner_labels)
         )
         lam = float(np.random.beta(self.alpha, self.alpha))
-        all_images, all_samples = [images], list(samples)
-        for sample in samples:
-            sample.set_field(0, 'view', field_type='metainfo')
-        for number, view in enumerate(self.views[1:], start=1):
+        all_images, targets = [images], [labels]
+        for view in self.views[1:]:
             mixed, view_lam = getattr(self, f'_{view}')(images, partners, lam)
-            mixed_scores = view_lam * scores + (1 - view_lam) * partner_scores
             all_images.append(mixed)
-            for label, score in zip(labels, mixed_scores):
-                sample = DataSample(metainfo=dict(view=number, num_classes=self.num_classes))
-                all_samples.append(sample.set_gt_label(label).set_gt_score(score))
-        return dict(inputs=torch.cat(all_images), data_samples=all_samples)
+            targets.append(view_lam * scores + (1 - view_lam) * partner_scores)
+        return torch.cat(all_images), tuple(targets)
 
     def _mixup(self, images: torch.Tensor, partners: torch.Tensor, lam: float):
         return lam * images + (1 - lam) * partners, lam

@@ -2,6 +2,7 @@
 
 from mmpretrain.registry import MODELS
 
+from mmlt.models.heads.parts import merge_parts
 from mmlt.models.heads.tripartite_head import TripartiteHead
 
 
@@ -24,17 +25,25 @@ class BCLHead(TripartiteHead):
         num_classes (int): Number of classes K.
         in_channels (int): Width D of the features.
         class_counts: As in :class:`TripartiteHead`, but needed.
-        joint_weight (float): lambda of eq. 11. Defaults to 2.0 (CIFAR-LT); ImageNet-LT and
-            iNaturalist have 1.0.
-        contrast_weight (float): mu of eq. 11. Defaults to 0.6 (CIFAR-LT); the others have 0.35.
-        temperature (float): tau of eq. 1. Defaults to 0.1 (CIFAR-LT); the others have 0.07.
-        class_averaging (bool): Each class counts once in the denominator, not each image.
-        class_complement (bool): Prototypes, so that every class is in every batch.
+        joint_weight (float): lambda of eq. 11; short for ``joint.loss_weight``. Defaults to 2.0
+            (CIFAR-LT); ImageNet-LT and iNaturalist have 1.0.
+        contrast_weight (float): mu of eq. 11; short for ``contrast.loss_weight``. Defaults to 0.6
+            (CIFAR-LT); the others have 0.35.
+        temperature (float): tau of eq. 1; short for ``contrast.temperature``. Defaults to 0.1
+            (CIFAR-LT); the others have 0.07.
+        class_averaging (bool): Each class counts once in the denominator, not each image. Defaults
+            to True.
+        class_complement (bool): Prototypes, so that every class is in every batch; short for the
+            criterion's ``class_complement`` and the neck's ``prototypes``. Defaults to True.
         form (str): 'L1', 'L2' or 'L3' (eqs. 6 to 8). Defaults to 'L1'.
-        **kwargs: Anything else that :class:`TripartiteHead` takes. ``classifier`` is linear by
+        **parts: Anything else that :class:`TripartiteHead` takes. ``classifier`` is linear by
             default (ImageNet-LT and iNaturalist: ``CosineLinear``), ``joint`` the
-            ``BalancedSoftmaxLoss``; a slot given here replaces the default one, its weight
-            included. ``margin=dict(type='DBMMargin')`` on a cosine classifier is DBM-BCL.
+            ``BalancedSoftmaxLoss``. The config of a part is merged into the default one; a ``type``
+            of another name replaces it whole. ``margin=dict(type='DBMMargin')`` on a cosine
+            classifier is DBM-BCL.
+
+    Raises:
+        ValueError: A short form that could have no effect.
 
     Source:
         BCL (CVPR 2022), eqs. 9 to 11, as released.
@@ -50,28 +59,29 @@ class BCLHead(TripartiteHead):
         num_classes: int,
         in_channels: int,
         class_counts,
-        joint_weight: float = 2.0,
-        contrast_weight: float = 0.6,
-        temperature: float = 0.1,
-        class_averaging: bool = True,
-        class_complement: bool = True,
-        form: str = 'L1',
-        **kwargs,
+        joint_weight: float | None = None,
+        contrast_weight: float | None = None,
+        temperature: float | None = None,
+        class_averaging: bool | None = None,
+        class_complement: bool | None = None,
+        form: str | None = None,
+        joint_views: int = 1,
+        **parts,
     ):
-        contrast = dict(
-            type='BalancedContrastiveLoss',
-            temperature=temperature,
-            form=form,
-            class_averaging=class_averaging,
-            class_complement=class_complement,
-            loss_weight=contrast_weight,
-        )
         defaults = dict(
             classifier=dict(type='torch.nn.Linear'),
-            joint=dict(type='BalancedSoftmaxLoss', loss_weight=joint_weight),
-            contrast=contrast,
-            joint_views=1,
+            joint=dict(type='BalancedSoftmaxLoss', loss_weight=2.0),
+            contrast=dict(type='BalancedContrastiveLoss', temperature=0.1, loss_weight=0.6),
+            neck=dict(type='PrototypeNeck'),
         )
-        neck = dict(type='PrototypeNeck', prototypes=class_complement)
-        kwargs['neck'] = neck | (kwargs.get('neck') or {})
-        super().__init__(num_classes, in_channels, class_counts=class_counts, **(defaults | kwargs))
+        parts = merge_parts(
+            defaults,
+            parts,
+            joint_weight=(joint_weight, 'joint.loss_weight'),
+            contrast_weight=(contrast_weight, 'contrast.loss_weight'),
+            temperature=(temperature, 'contrast.temperature'),
+            class_averaging=(class_averaging, 'contrast.class_averaging'),
+            class_complement=(class_complement, 'contrast.class_complement', 'neck.prototypes'),
+            form=(form, 'contrast.form'),
+        )
+        super().__init__(num_classes, in_channels, class_counts, joint_views=joint_views, **parts)

@@ -2,6 +2,7 @@
 
 from mmpretrain.registry import MODELS
 
+from mmlt.models.heads.parts import merge_parts
 from mmlt.models.heads.tripartite_head import TripartiteHead
 
 
@@ -23,14 +24,21 @@ class DBMHead(TripartiteHead):
         in_channels (int): Width D of the features.
         class_counts: As in :class:`TripartiteHead`, but needed.
         joint (str | dict): Criterion. Defaults to 'softmax'.
-        scale (float): s. Defaults to 32.0 (CIFAR); ImageNet-LT and iNaturalist have 30.
-        max_margin (float): K of eq. 6, radians. Defaults to 0.1.
-        tau (float): Exponent of eq. 6. Defaults to 1.0.
+        scale (float): s; short for ``classifier.scale``. Defaults to 32.0 (CIFAR); ImageNet-LT and
+            iNaturalist have 30.
+        max_margin (float): K of eq. 6, radians; short for ``margin.max_margin``. Defaults to 0.1.
+        tau (float): Exponent of eq. 6; short for ``margin.tau``. Defaults to 1.0.
         reference (str): 'min' (the paper) or 'last' (the released code), see
-            :func:`mmlt.functional.dbm_class_margin`.
-        instance_margin (str): 'hard', 'all' or 'none'. Defaults to 'hard'.
-        **kwargs: Anything else that :class:`TripartiteHead` takes, BCE3S's contrast and uniform
-            slots included.
+            :func:`mmlt.functional.dbm_class_margin`; short for ``margin.reference``. Defaults to
+            'min'.
+        instance_margin (str): 'hard', 'all' or 'none'; short for ``margin.instance_margin``.
+            Defaults to 'hard'.
+        **parts: Anything else that :class:`TripartiteHead` takes, BCE3S's contrast and uniform
+            slots included. ``classifier`` and ``margin`` are merged into the defaults; a ``type``
+            of another name replaces them whole.
+
+    Raises:
+        ValueError: A short form that could have no effect.
 
     Source:
         DBM (AAAI 2025), eqs. 6 to 11.
@@ -47,26 +55,20 @@ class DBMHead(TripartiteHead):
         in_channels: int,
         class_counts,
         joint: str | dict = 'softmax',
-        scale: float = 32.0,
-        max_margin: float = 0.1,
-        tau: float = 1.0,
-        reference: str = 'min',
-        instance_margin: str = 'hard',
-        **kwargs,
+        scale: float | None = None,
+        max_margin: float | None = None,
+        tau: float | None = None,
+        reference: str | None = None,
+        instance_margin: str | None = None,
+        **parts,
     ):
-        margin = dict(
-            type='DBMMargin',
-            max_margin=max_margin,
-            tau=tau,
-            reference=reference,
-            instance_margin=instance_margin,
+        parts = merge_parts(
+            dict(classifier=dict(type='CosineLinear', scale=32.0), margin=dict(type='DBMMargin')),
+            parts,
+            scale=(scale, 'classifier.scale'),
+            max_margin=(max_margin, 'margin.max_margin'),
+            tau=(tau, 'margin.tau'),
+            reference=(reference, 'margin.reference'),
+            instance_margin=(instance_margin, 'margin.instance_margin'),
         )
-        super().__init__(
-            num_classes,
-            in_channels,
-            class_counts=class_counts,
-            classifier=dict(type='CosineLinear', scale=scale),
-            joint=joint,
-            margin=margin,
-            **kwargs,
-        )
+        super().__init__(num_classes, in_channels, class_counts, joint=joint, **parts)

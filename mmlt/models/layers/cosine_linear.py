@@ -40,6 +40,8 @@ class CosineLinear(nn.Module):
         torch.Size([2, 10])
     """
 
+    wants = ('in_features', 'out_features')
+
     def __init__(
         self, in_features: int, out_features: int, scale: float = 32.0, bias: bool = False
     ):

@@ -41,6 +41,8 @@ class DBMMargin(nn.Module):
         tensor([[ 0.0000, -0.0998]])
     """
 
+    wants = ('class_counts',)
+
     def __init__(
         self,
         class_counts,

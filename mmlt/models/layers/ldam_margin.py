@@ -35,6 +35,8 @@ class LDAMMargin(nn.Module):
                 [ 0.0000, -0.5000]])
     """
 
+    wants = ('class_counts',)
+
     def __init__(self, class_counts, max_margin: float = 0.5):
         super().__init__()
         margin = ldam_class_margin(load_class_counts(class_counts), max_margin)

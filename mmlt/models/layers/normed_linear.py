@@ -36,6 +36,8 @@ class NormedLinear(nn.Linear):
         torch.Size([2, 10])
     """
 
+    wants = ('in_features', 'out_features')
+
     def reset_parameters(self) -> None:
         """Draw the initial rows and biases."""
         nn.init.kaiming_normal_(self.weight, a=1, mode='fan_in')

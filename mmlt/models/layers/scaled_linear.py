@@ -31,6 +31,8 @@ class ScaledLinear(nn.Linear):
         torch.Size([2, 10])
     """
 
+    wants = ('in_features', 'out_features')
+
     def __init__(self, in_features: int, out_features: int, bias: bool = True):
         super().__init__(in_features, out_features, bias)
         self.scale = nn.Parameter(torch.ones(out_features))

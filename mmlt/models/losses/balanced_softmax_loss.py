@@ -3,15 +3,15 @@
 import math
 
 import torch
-import torch.nn as nn
 from mmpretrain.registry import MODELS
 
 from mmlt.class_counts import load_class_counts
 from mmlt.functional import class_log_prior, softmax_pair_loss
+from mmlt.models.losses.pair_criterion import PairCriterion
 
 
 @MODELS.register_module()
-class BalancedSoftmaxLoss(nn.Module):
+class BalancedSoftmaxLoss(PairCriterion):
     r"""Softmax criterion of :math:`s_k + \tau \log \pi_k` with the class frequencies :math:`\pi`.
 
     The shift is there in training only: the model learns scores that are right once the frequent
@@ -42,36 +42,32 @@ class BalancedSoftmaxLoss(nn.Module):
         2.3026
     """
 
+    wants = ('class_counts',)
+
     def __init__(
         self, class_counts, tau: float = 1.0, reduction: str = 'mean', loss_weight: float = 1.0
     ):
-        super().__init__()
+        super().__init__(reduction, loss_weight)
         if not 0 <= tau < math.inf:
             raise ValueError(f'tau must be >= 0, got {tau}')
         shift = tau * class_log_prior(load_class_counts(class_counts))
         # Derived from the class counts, so no business of a checkpoint.
         self.register_buffer('shift', shift.float(), persistent=False)
-        self.reduction = reduction
-        self.loss_weight = loss_weight
+        self.tau = tau
 
-    def forward(
+    def per_sample(
         self,
         similarity: torch.Tensor,
         target: torch.Tensor,
-        weight: torch.Tensor | None = None,
         negative_mask: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Compute the loss; see :func:`mmlt.functional.softmax_pair_loss`."""
+        """Compute the losses (N,); see :func:`mmlt.functional.softmax_pair_loss`."""
         if similarity.shape[-1:] != self.shift.shape:
             raise ValueError(
                 f'class_counts has {len(self.shift)} classes, similarity has shape '
                 f'{tuple(similarity.shape)}'
             )
         # The float32 shift takes half similarities along.
-        return self.loss_weight * softmax_pair_loss(
-            similarity + self.shift,
-            target,
-            negative_mask=negative_mask,
-            weight=weight,
-            reduction=self.reduction,
+        return softmax_pair_loss(
+            similarity + self.shift, target, negative_mask=negative_mask, reduction='none'
         )

@@ -3,15 +3,14 @@
 import math
 
 import torch
-import torch.nn as nn
 from mmpretrain.registry import MODELS
 
 from mmlt.functional import softmax_pair_loss
-from mmlt.functional.numerics import REDUCTIONS, reduce_samples
+from mmlt.models.losses.pair_criterion import PairCriterion
 
 
 @MODELS.register_module()
-class SoftmaxFocalLoss(nn.Module):
+class SoftmaxFocalLoss(PairCriterion):
     r"""Focal criterion: :math:`-(1 - p_y)^\gamma \log p_y`, with the softmax :math:`p`.
 
     Args:
@@ -38,26 +37,20 @@ class SoftmaxFocalLoss(nn.Module):
     """
 
     def __init__(self, gamma: float = 1.0, reduction: str = 'mean', loss_weight: float = 1.0):
-        super().__init__()
+        super().__init__(reduction, loss_weight)
         if not 0 <= gamma < math.inf:
             raise ValueError(f'gamma must be >= 0, got {gamma}')
-        if reduction not in REDUCTIONS:
-            raise ValueError(f'reduction must be one of {REDUCTIONS}, got {reduction!r}')
         self.gamma = gamma
-        self.reduction = reduction
-        self.loss_weight = loss_weight
 
-    def forward(
+    def per_sample(
         self,
         similarity: torch.Tensor,
         target: torch.Tensor,
-        weight: torch.Tensor | None = None,
         negative_mask: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Compute the loss; ``weight`` (N,) multiplies the samples' losses."""
+        """Compute the losses (N,) from those of the cross-entropy."""
         loss = softmax_pair_loss(similarity, target, negative_mask=negative_mask, reduction='none')
         # 1 - p without its rounding for p near 1. For gamma < 1 the power's slope at 0 is infinite,
         # and times a loss of 0 it would be NaN.
         missing = -torch.expm1(-loss)
-        loss = missing.clamp(min=torch.finfo(loss.dtype).tiny) ** self.gamma * loss
-        return self.loss_weight * reduce_samples(loss, weight, self.reduction)
+        return missing.clamp(min=torch.finfo(loss.dtype).tiny) ** self.gamma * loss

@@ -1,14 +1,14 @@
 """Cross-entropy over the classes: the criterion of CE3S."""
 
 import torch
-import torch.nn as nn
 from mmpretrain.registry import MODELS
 
 from mmlt.functional import softmax_pair_loss
+from mmlt.models.losses.pair_criterion import PairCriterion
 
 
 @MODELS.register_module()
-class SoftmaxPairLoss(nn.Module):
+class SoftmaxPairLoss(PairCriterion):
     r"""Softmax criterion: :math:`-\log(e^{s_y} / \sum_k e^{s_k})`.
 
     Fits the joint slot (eq. 22) and the contrast slot (eq. 23) of :class:`TripartiteHead`.
@@ -28,23 +28,11 @@ class SoftmaxPairLoss(nn.Module):
         1.3862943649291992
     """
 
-    def __init__(self, reduction: str = 'mean', loss_weight: float = 1.0):
-        super().__init__()
-        self.reduction = reduction
-        self.loss_weight = loss_weight
-
-    def forward(
+    def per_sample(
         self,
         similarity: torch.Tensor,
         target: torch.Tensor,
-        weight: torch.Tensor | None = None,
         negative_mask: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Compute the loss; see :func:`mmlt.functional.softmax_pair_loss`."""
-        return self.loss_weight * softmax_pair_loss(
-            similarity,
-            target,
-            negative_mask=negative_mask,
-            weight=weight,
-            reduction=self.reduction,
-        )
+        """Compute the losses (N,); see :func:`mmlt.functional.softmax_pair_loss`."""
+        return softmax_pair_loss(similarity, target, negative_mask=negative_mask, reduction='none')

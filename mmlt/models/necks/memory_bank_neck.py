@@ -1,6 +1,4 @@
-"""Projector with a memory: one remembered projection for every class."""
-
-import inspect
+"""The contrast slot of BCE3S: one remembered projection for every class."""
 
 import torch
 import torch.nn as nn
@@ -9,8 +7,11 @@ from mmpretrain.registry import MODELS
 
 from mmlt.class_counts import load_class_counts
 from mmlt.functional import bank_similarity, write_bank
+from mmlt.models.build import build_part, merge_spec
 from mmlt.models.gather import gather_rows
-from mmlt.models.targets import one_hot, pure_labels
+from mmlt.models.losses import PairCriterion
+from mmlt.models.slots.batch import Batch
+from mmlt.models.targets import one_hot
 
 
 def _state(tensor: torch.Tensor) -> nn.Parameter:
@@ -23,17 +24,21 @@ def _state(tensor: torch.Tensor) -> nn.Parameter:
 
 @MODELS.register_module()
 class MemoryBankNeck(BaseModule):
-    r"""Similarities to the last seen projection of each class: :math:`\cos(P(x), z_k) / \tau`.
+    r"""Criterion of the similarities to the last seen projection of each class.
 
-    P is Linear-ReLU-Linear. :meth:`write` stores the projection of the last sample of each class
-    in the batch; under several processes the batch is the joined batch of all, in rank order, so
-    every process holds the same bank. A class that was never seen has ``filled[k] = False``. The
-    state is ``bank`` (K, d) and ``seen`` (K,), the number of samples written for each class.
+    .. math:: s_{ik} = \cos(P(x_i), z_k) / \tau
+
+    P is Linear-ReLU-Linear. After the loss, the projection of the last sample of each class in the
+    batch is remembered; under several processes the batch is the joined batch of all, in rank
+    order, so every process holds the same bank. A class that was never seen has
+    ``filled[k] = False``, and is neither positive nor negative. The state is ``bank`` (K, d) and
+    ``seen`` (K,), the number of samples written for each class. A loss computed in evaluation mode
+    or without gradients writes nothing.
 
     With one view in the batch, it is compared with the bank; with more, all but the first are, the
-    mixed ones. The bank remembers the first view, after the loss, and pure images only: where
-    mmpretrain's Mixup or CutMix mix every batch of a single view, it stays empty and the contrast
-    loss 0; let ``MultiViewDataPreprocessor`` make the mixtures instead.
+    mixed ones. The bank remembers the first view, of pure images: where mmpretrain's Mixup or
+    CutMix mix the only view, the batch is refused; let ``MultiViewDataPreprocessor`` make the
+    mixtures beside it.
 
     Args:
         in_channels (int): Width D of the features.
@@ -45,10 +50,16 @@ class MemoryBankNeck(BaseModule):
         reduction (str): 'mean' or 'sum' over the compared views. Defaults to 'mean'.
         fill_epochs (int, optional): Epochs in which the bank is only filled, counted in samples by
             ``class_counts``. Defaults to None: 1 with ``class_counts``, else 0.
+        criterion (dict | PairCriterion, optional): Criterion of similarities and targets. Defaults
+            to ``dict(type='SigmoidPairLoss')``.
         init_cfg (dict, optional): mmengine initialisation config.
 
     Shape:
-        features (N, D) -> similarities (N, K).
+        batch of V views (N, D) -> (); :meth:`similarity`: features (N, D) -> (N, K).
+
+    Raises:
+        TypeError: ``criterion`` is no :class:`PairCriterion`, which could leave classes out.
+        ValueError: An argument outside its range, or mixtures in the first view.
 
     Source:
         BCE3S, eq. 4, appendices C and D. The released code starts from uninitialised memory, and
@@ -58,9 +69,11 @@ class MemoryBankNeck(BaseModule):
     Example:
         >>> neck = MemoryBankNeck(64, 10)
         >>> neck.write(torch.rand(4, 64), torch.tensor([0, 1, 1, 3]))
-        >>> neck(torch.rand(2, 64)).shape, int(neck.filled.sum())
+        >>> neck.similarity(torch.rand(2, 64)).shape, int(neck.filled.sum())
         (torch.Size([2, 10]), 3)
     """
+
+    wants = ('in_channels', 'num_classes', 'class_counts')
 
     def __init__(
         self,
@@ -72,6 +85,7 @@ class MemoryBankNeck(BaseModule):
         temperature: float = 1.0,
         reduction: str = 'mean',
         fill_epochs: int | None = None,
+        criterion: dict | PairCriterion | None = None,
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg=init_cfg)
@@ -97,6 +111,13 @@ class MemoryBankNeck(BaseModule):
         self.fill_samples = int(fill_epochs * sum(counts))
         self.bank = _state(torch.zeros(num_classes, out_channels))
         self.seen = _state(torch.zeros(num_classes))
+        spec = merge_spec(dict(type='SigmoidPairLoss'), criterion or {})
+        self.criterion = build_part(spec, class_counts=class_counts)
+        if not isinstance(self.criterion, PairCriterion):
+            raise TypeError(
+                'contrast: MemoryBankNeck needs a PairCriterion, which can leave out the classes '
+                f'that the bank has not seen, got {type(self.criterion).__name__}'
+            )
 
     @property
     def filled(self) -> torch.Tensor:
@@ -108,54 +129,39 @@ class MemoryBankNeck(BaseModule):
         """1.0 when the fill epochs are over, before that 0.0; a tensor, so no device sync."""
         return (self.seen.sum() >= self.fill_samples).to(self.bank.dtype)
 
-    def check_criterion(self, criterion: nn.Module) -> None:
-        """Refuse a criterion that cannot leave out the classes that the bank has not seen.
-
-        Raises:
-            ValueError: Its forward takes no ``negative_mask``.
-        """
-        if 'negative_mask' not in inspect.signature(criterion.forward).parameters:
-            raise ValueError(
-                'contrast: MemoryBankNeck needs a criterion whose forward takes negative_mask, '
-                f'{type(criterion).__name__} does not'
-            )
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
+    def similarity(self, features: torch.Tensor) -> torch.Tensor:
         """Compute the similarities (N, K) of features (N, D) to the bank."""
         return bank_similarity(self.projector(features), self.bank.detach(), self.temperature)
 
-    @torch.no_grad()
-    def write(self, features: torch.Tensor, labels: torch.Tensor) -> None:
-        """Remember the projections of features (N, D) with labels (N,).
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Compare the mixed views (the plain one if it is alone) with the bank, then write it."""
+        labels = batch.plain_labels('contrast')
+        filled = self.filled
+        losses = []
+        # The plain view is what the bank remembers, so it is compared only when it is alone.
+        compared = max(1, len(batch.views) - 1)
+        for view, target in list(zip(batch.views, batch.targets))[-compared:]:
+            # A class that the bank has not seen is no negative, and no positive either.
+            target = one_hot(target, len(filled)) * filled
+            losses.append(self.criterion(self.similarity(view), target, negative_mask=filled))
+        loss = sum(losses) / (len(losses) if self.reduction == 'mean' else 1)
+        # Zero, but still a function of the projector, while the bank is being filled: DDP wants a
+        # gradient for every parameter in every step.
+        loss = loss * self.ready
+        if self.training and torch.is_grad_enabled():
+            self.write(batch.views[0].detach(), labels, batch.row_counts)
+        return loss
 
-        Skipped are samples with label -1 and those whose projection is not finite.
+    @torch.no_grad()
+    def write(self, features: torch.Tensor, labels: torch.Tensor, counts=None) -> None:
+        """Remember the projections of features (N, D) with labels (N,) of all processes.
+
+        Skipped are samples with label -1 and those whose projection is not finite. ``counts`` is
+        the number of rows on each process; None where there is one.
         """
         projections = self.projector(features).to(self.bank.dtype)
         # One bad image must not stay in the loss until its class comes again.
         labels = torch.where(projections.isfinite().all(dim=1), labels, -1)
-        projections, labels = gather_rows(projections, labels)
+        projections, labels = gather_rows(counts, projections, labels)
         write_bank(self.bank, self.filled, projections, labels)
         self.seen.scatter_add_(0, labels.clamp(min=0), (labels >= 0).to(self.seen.dtype))
-
-    def loss(self, criterion, views, targets, class_vectors=None) -> torch.Tensor:
-        """Compare the mixed views (the plain one if it is alone) with the bank, then write it.
-
-        Args:
-            criterion (Module): Takes similarities (N, K), soft labels (N, K) and ``negative_mask``.
-            views (Sequence[Tensor]): Features (N, D) of each view.
-            targets (Sequence[Tensor]): Labels (N,) or (N, K) of each view.
-            class_vectors (Tensor, optional): Not used; the bank stands for the classes.
-        """
-        filled = self.filled
-        parts = []
-        # The plain view is what the bank remembers, so it is compared only when it is alone.
-        for view, target in list(zip(views, targets))[-max(1, len(views) - 1) :]:
-            # A class that the bank has not seen is no negative, and no positive either.
-            target = one_hot(target, len(filled)) * filled
-            parts.append(criterion(self(view), target, negative_mask=filled))
-        loss = sum(parts) / (len(parts) if self.reduction == 'mean' else 1)
-        # Zero, but still a function of the projector, while the bank is being filled: DDP wants a
-        # gradient for every parameter in every step.
-        loss = loss * self.ready
-        self.write(views[0].detach(), pure_labels(targets[0]))
-        return loss

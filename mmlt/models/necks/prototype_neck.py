@@ -1,4 +1,4 @@
-"""Projector for contrast between views, with the class vectors projected to prototypes."""
+"""The contrast slot of BCL: views against each other and against one prototype a class."""
 
 import torch
 import torch.nn as nn
@@ -6,7 +6,9 @@ from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 
 from mmlt.functional.numerics import unit_rows, upcast
+from mmlt.models.build import build_part, merge_spec
 from mmlt.models.gather import gather_rows, gather_rows_with_gradient
+from mmlt.models.slots.batch import Batch, pure_labels_of, rows_of
 
 
 def _mlp(in_channels: int, hidden_channels: int, out_channels: int) -> nn.Sequential:
@@ -39,19 +41,28 @@ class PrototypeNeck(BaseModule):
         out_channels (int): Width d of the projections. Defaults to 128.
         prototypes (bool): Whether there is a Q; without it the views see each other only.
             Defaults to True.
+        criterion (dict | Module, optional): Criterion of projections (N, V, d), labels (N,) and
+            prototypes (K, d). Defaults to ``dict(type='BalancedContrastiveLoss')``.
         init_cfg (dict, optional): mmengine initialisation config.
 
     Shape:
-        features (N, D) -> unit rows (N, d).
+        batch of V views (N, D) -> (); :meth:`project`: features (N, D) -> unit rows (N, d).
+
+    Raises:
+        TypeError: A criterion of something else, or a classifier without class vectors (K, D).
+        ValueError: A criterion that wants prototypes where there are none, or the reverse; views of
+            mixtures.
 
     Source:
         BCL, section 3.3; layers as released.
 
     Example:
         >>> neck = PrototypeNeck(64)
-        >>> neck(torch.rand(4, 64)).shape, neck.prototypes(torch.rand(10, 64)).shape
+        >>> neck.project(torch.rand(4, 64)).shape, neck.prototypes(torch.rand(10, 64)).shape
         (torch.Size([4, 128]), torch.Size([10, 128]))
     """
+
+    wants = ('in_channels',)
 
     def __init__(
         self,
@@ -59,6 +70,7 @@ class PrototypeNeck(BaseModule):
         hidden_channels: int = 512,
         out_channels: int = 128,
         prototypes: bool = True,
+        criterion: dict | nn.Module | None = None,
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg=init_cfg)
@@ -67,51 +79,47 @@ class PrototypeNeck(BaseModule):
             _mlp(in_channels, hidden_channels, out_channels) if prototypes else None
         )
 
-    def check_criterion(self, criterion: nn.Module) -> None:
-        """Refuse a criterion that wants prototypes where there are none, or the reverse.
+        spec = merge_spec(dict(type='BalancedContrastiveLoss'), criterion or {})
+        self.criterion = build_part(spec)
+        self._check_criterion()
 
-        Raises:
-            ValueError: The two do not fit.
-        """
-        wanted = getattr(criterion, 'class_complement', None)
+    def _check_criterion(self) -> None:
+        name = type(self.criterion).__name__
+        wanted = getattr(self.criterion, 'class_complement', None)
         found = self.prototype_projector is not None
         if wanted is None:
-            raise ValueError(
+            raise TypeError(
                 'contrast: PrototypeNeck needs a criterion of views and prototypes, such as '
-                f'BalancedContrastiveLoss, got {type(criterion).__name__}'
+                f'BalancedContrastiveLoss, got {name}'
             )
         if wanted != found:
             raise ValueError(
-                f'contrast: {type(criterion).__name__} has class_complement={wanted}, so the neck '
+                f'contrast: {name} has class_complement={wanted}, so the neck '
                 f'needs prototypes={wanted}, got prototypes={found}'
             )
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
+    def check_classifier(self, classifier: nn.Module) -> None:
+        """Refuse a classifier that has no rows to make prototypes of."""
+        if self.prototype_projector is not None:
+            rows_of(classifier, 'contrast')
+
+    def project(self, features: torch.Tensor) -> torch.Tensor:
         """Compute the unit projections (N, d) of features (N, D), in float32 or better."""
         return unit_rows(upcast(self.projector(features)))
 
-    def prototypes(self, class_vectors: torch.Tensor) -> torch.Tensor | None:
-        """Compute the unit prototypes (K, d) of class vectors (K, D), if there are any."""
-        if self.prototype_projector is None:
-            return None
+    def prototypes(self, class_vectors: torch.Tensor) -> torch.Tensor:
+        """Compute the unit prototypes (K, d) of class vectors (K, D)."""
         return unit_rows(upcast(self.prototype_projector(class_vectors)))
 
-    def loss(self, criterion, views, targets, class_vectors) -> torch.Tensor:
-        """Contrast the views of the joined batch with each other and with the prototypes.
-
-        Args:
-            criterion (Module): Takes features (N, V, d), labels (N,) and prototypes (K, d).
-            views (Sequence[Tensor]): Features (N, D) of each view.
-            targets (Sequence[Tensor]): Labels (N,) of each view.
-            class_vectors (Tensor): Rows of the classifier (K, D).
-        """
-        first = 1 if len(views) > 1 else 0
-        if any(target.dim() != 1 for target in targets[first:]):
-            raise ValueError(
-                'contrast: PrototypeNeck needs labels, but the views have soft labels; let the '
-                "pipeline make them (MultiViewDataPreprocessor with views='pipeline')"
-            )
-        features = gather_rows_with_gradient(torch.stack(views[first:], dim=1))
-        (labels,) = gather_rows(targets[-1])
-        projections = self(features.flatten(0, 1)).unflatten(0, features.shape[:2])
-        return criterion(projections, labels, self.prototypes(class_vectors))
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Contrast the views of the joined batch with each other and with the prototypes."""
+        first = 1 if len(batch.views) > 1 else 0
+        labels = [pure_labels_of(target, 'contrast') for target in batch.targets[first:]]
+        features = torch.stack(tuple(batch.views[first:]), dim=1)
+        features = gather_rows_with_gradient(batch.row_counts, features)
+        (labels,) = gather_rows(batch.row_counts, labels[-1])
+        projections = self.project(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+        prototypes = None
+        if self.prototype_projector is not None:
+            prototypes = self.prototypes(batch.class_vectors('contrast'))
+        return self.criterion(projections, labels, prototypes)

@@ -1,0 +1,48 @@
+"""What a head changes in a checkpoint while it is loaded: old names, and the class counts."""
+
+import logging
+
+import torch
+from mmengine.logging import print_log
+
+# Until 0.1 the parts of the slots lay in the head itself.
+_OLD_NAMES = {'neck.': 'slots.contrast.', 'loss_module.': 'slots.joint.criterion.'}
+
+
+def rename_slots(state_dict: dict, prefix: str) -> None:
+    """Rename, in place, the entries of a head that was saved before it had slots."""
+    renamed = 0
+    for old, new in _OLD_NAMES.items():
+        for key in [key for key in state_dict if key.startswith(prefix + old)]:
+            state_dict[prefix + new + key[len(prefix + old) :]] = state_dict.pop(key)
+            renamed += 1
+    if renamed:
+        print_log(
+            f'{renamed} entries of a checkpoint of mmlt 0.1 are now under {prefix}slots',
+            logger='current',
+        )
+
+
+def settle_class_counts(
+    state_dict: dict, prefix: str, counts: torch.Tensor | None
+) -> torch.Tensor | None:
+    """Let the config's class counts count; a checkpoint's are taken only where it has none.
+
+    Returns:
+        Tensor | None: The counts (K,) that the head has from now on; ``state_dict`` has the same.
+    """
+    key = f'{prefix}class_counts'
+    found = state_dict.get(key)
+    if counts is None:
+        if found is not None:
+            print_log('class_counts: the config has none, taken from the checkpoint', 'current')
+        return None if found is None else found.clone()
+    if found is not None and found.tolist() != counts.tolist():
+        print_log(
+            f"class_counts: the config's count ({len(counts)} classes, {int(counts.sum())} images),"
+            f" the checkpoint's differ ({len(found)} classes, {int(found.sum())} images)",
+            logger='current',
+            level=logging.WARNING,
+        )
+    state_dict[key] = counts.detach().clone()
+    return counts
