@@ -13,11 +13,15 @@ import io
 import logging
 import os
 import pickle
+import re
 import threading
 import zipfile
+from collections import OrderedDict
+from fnmatch import fnmatchcase
 
 import torch
 from mmengine.logging import print_log
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmlt import safe_pickle
@@ -266,3 +270,77 @@ def _our_torch_load(trusted: bool):
             yield
         finally:
             torch.load = before
+
+
+# Whether it fits
+
+
+def check_weights(model, checkpoint: dict, name: str, missing=(), unexpected=()) -> list[str]:
+    """Load the weights into a model strictly: what is not allowed to differ is refused.
+
+    Old names that a module maps while it loads count as the new ones. BatchNorm's
+    ``num_batches_tracked`` may be missing, as it is from files before torch 0.4.1.
+
+    Args:
+        model (nn.Module): wrapped or not; gets the weights.
+        checkpoint (dict): weights, or what has them under 'state_dict'.
+        name (str): of the checkpoint, for the message.
+        missing, unexpected (Sequence[str]): patterns ('head.slots.contrast.*') of entries that
+            the checkpoint may lack, or have too many; what matches both may have another shape.
+
+    Returns:
+        list[str]: the differences that were allowed.
+
+    Raises:
+        CheckpointError: any other difference, weights that are not finite.
+    """
+    state = checkpoint.get('state_dict', checkpoint)
+    if not isinstance(state, dict) or not state:
+        raise CheckpointError(f'{name} holds no weights')
+    broken = [
+        key
+        for key, value in state.items()
+        if not isinstance(value, torch.Tensor) or value.isnan().any()
+    ]
+    if broken:
+        raise CheckpointError(f'{name} has weights that are NaN or no numbers: {_listed(broken)}')
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    metadata = getattr(state, '_metadata', None)
+    state = OrderedDict((key.removeprefix('module.'), value) for key, value in state.items())
+    state._metadata = metadata
+    reshaped = []
+    while True:
+        try:
+            lacks, has = model.load_state_dict(state, strict=False)
+            break
+        except RuntimeError as error:
+            lines = [line.strip() for line in str(error).split('\n')[1:] if line.strip()]
+            keys = re.findall(r'size mismatch for (\S+):', str(error))
+            stay = set(_not_like(keys, missing)) | set(_not_like(keys, unexpected))
+            if stay or len(keys) < len(lines) or not set(keys) <= set(state):
+                raise CheckpointError(f'{name} does not fit the model: {_listed(lines)}') from None
+            reshaped += keys
+            for key in keys:
+                del state[key]
+    lacks = [
+        key for key in lacks if not key.endswith('num_batches_tracked') and key not in reshaped
+    ]
+    faults = [f'missing {key}' for key in _not_like(lacks, missing)]
+    faults += [f'unexpected {key}' for key in _not_like(has, unexpected)]
+    if faults:
+        raise CheckpointError(
+            f'{name} does not fit the model: {_listed(faults)}; is it of this config? (what may '
+            'differ is said by default_hooks.strict_load.missing and .unexpected)'
+        )
+    kinds = dict(missing=lacks, unexpected=has, reshaped=reshaped)
+    return [f'{kind} {key}' for kind, keys in kinds.items() for key in keys]
+
+
+def _not_like(keys: list[str], patterns) -> list[str]:
+    return [key for key in keys if not any(fnmatchcase(key, pattern) for pattern in patterns)]
+
+
+def _listed(items: list[str], most: int = 4) -> str:
+    more = f' and {len(items) - most} more' if len(items) > most else ''
+    return ', '.join(items[:most]) + more

@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from mmengine.config import Config, ConfigDict, DictAction
 
+from mmlt.checkpoint import trust
+
 
 def base_parser(description: str) -> argparse.ArgumentParser:
     """A parser with the flags of both tools."""
@@ -21,6 +23,14 @@ def base_parser(description: str) -> argparse.ArgumentParser:
         action=DictAction,
         help='settings to override, such as train_cfg.max_epochs=5 or key="[a,b]"',
     )
+    parser.add_argument(
+        '--trust-checkpoint',
+        nargs='+',
+        default=[],
+        metavar='FILE',
+        help='load this checkpoint by pickle, which runs whatever the file says with your rights: '
+        'for an old file of your own that holds more than weights',
+    )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # Set by torchrun's predecessors.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
@@ -30,6 +40,8 @@ def base_parser(description: str) -> argparse.ArgumentParser:
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config and apply the flags of both tools."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    for checkpoint in args.trust_checkpoint:
+        trust(checkpoint)
     cfg = Config.fromfile(args.config)
     cfg.launcher = args.launcher
     if args.work_dir or not cfg.get('work_dir'):

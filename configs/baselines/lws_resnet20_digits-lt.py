@@ -5,6 +5,8 @@
 _base_ = './ce_resnet20_digits-lt.py'
 
 model = dict(head=dict(classifier=dict(type='ScaledLinear')))
+# The first stage has no scale.
+default_hooks = dict(strict_load=dict(missing=['head.classifier.scale']))
 custom_hooks = [
     dict(
         type='ClassifierRetrainingHook',

@@ -7,6 +7,8 @@
 _base_ = './ce_resnet32_cifar10-lt-if100.py'
 
 model = dict(head=dict(classifier=dict(type='ScaledLinear')))
+# The first stage has no scale.
+default_hooks = dict(strict_load=dict(missing=['head.classifier.scale']))
 custom_hooks = [
     dict(
         type='ClassifierRetrainingHook',

@@ -4,9 +4,13 @@ from mmlt.engine.hooks.classifier_retraining_hook import ClassifierRetrainingHoo
 from mmlt.engine.hooks.deferred_reweighting_hook import DeferredReweightingHook
 from mmlt.engine.hooks.epoch_seed_hook import EpochSeedHook
 from mmlt.engine.hooks.epoch_switch_hook import EpochSwitchHook
+from mmlt.engine.hooks.exact_resume_hook import ExactResumeHook
 from mmlt.engine.hooks.fast_step_hook import FastStepHook
+from mmlt.engine.hooks.finite_loss_hook import FiniteLossHook, NonFiniteLossError
 from mmlt.engine.hooks.max_norm_hook import MaxNormHook
 from mmlt.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook
+from mmlt.engine.hooks.stop_signal_hook import Stopped, StopSignalHook
+from mmlt.engine.hooks.strict_load_hook import StrictLoadHook
 
 __all__ = [
     'ClassCountsCheckHook',
@@ -15,7 +19,13 @@ __all__ = [
     'DeferredReweightingHook',
     'EpochSeedHook',
     'EpochSwitchHook',
+    'ExactResumeHook',
     'FastStepHook',
+    'FiniteLossHook',
     'MaxNormHook',
+    'NonFiniteLossError',
     'SafeCheckpointHook',
+    'StopSignalHook',
+    'Stopped',
+    'StrictLoadHook',
 ]
