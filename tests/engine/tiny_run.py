@@ -69,8 +69,7 @@ class Score(BaseMetric):
 
 
 def collate(samples):
-    batch = torch.utils.data.default_collate(samples)
-    return batch
+    return torch.utils.data.default_collate(samples)
 
 
 def tiny_run(work_dir, epochs=3, workers=0, hooks=None, **options) -> Runner:
