@@ -48,7 +48,7 @@ def mlp(layers, rows):
 
 
 def items(head, features):
-    return mlp(head.neck.projector, features[N:]).tolist()
+    return mlp(head.slots['contrast'].projector, features[N:]).tolist()
 
 
 def test_the_first_view_is_classified_and_the_others_are_contrasted(features):
@@ -60,7 +60,7 @@ def test_the_first_view_is_classified_and_the_others_are_contrasted(features):
     assert losses['loss_joint'].item() == pytest.approx(2.0 * mean(joint), rel=1e-6)
 
     z, y = items(head, features), LABELS.tolist() * 2
-    prototypes = mlp(head.neck.prototype_projector, head.classifier.weight).tolist()
+    prototypes = mlp(head.slots['contrast'].prototype_projector, head.classifier.weight).tolist()
     contrast = [bcl.eq_9(i, z, y, prototypes, 0.1) for i in range(2 * N)]
     assert losses['loss_contrast'].item() == pytest.approx(0.6 * mean(contrast), rel=1e-9)
 
@@ -90,11 +90,14 @@ def test_defaults_are_the_papers_for_cifar():
     head = MODELS.build(
         dict(type='BCLHead', num_classes=10, in_channels=64, class_counts='cifar10-lt-if100')
     )
-    assert (head.loss_module.loss_weight, head.contrast.loss_weight) == (2.0, 0.6)
-    assert head.contrast.temperature == 0.1
+    assert (head.loss_module.loss_weight, head.slots['contrast'].criterion.loss_weight) == (
+        2.0,
+        0.6,
+    )
+    assert head.slots['contrast'].criterion.temperature == 0.1
     assert type(head.classifier) is torch.nn.Linear
-    assert head.joint_views == 1
-    for layers in (head.neck.projector, head.neck.prototype_projector):
+    assert head.slots['joint'].views == 1
+    for layers in (head.slots['contrast'].projector, head.slots['contrast'].prototype_projector):
         assert [type(layer).__name__ for layer in layers] == [
             'Linear',
             'BatchNorm1d',
@@ -131,11 +134,15 @@ def test_dbm_bcl_is_bcl_with_the_margin_on_the_first_view(features):
 )
 def test_the_parts_of_the_ablation(options, equation, features):
     head = build(**options)
-    assert (head.neck.prototype_projector is None) == (not options.get('class_complement', True))
+    assert (head.slots['contrast'].prototype_projector is None) == (
+        not options.get('class_complement', True)
+    )
     loss = head.loss((features,), samples())['loss_contrast']
     arguments = [items(head, features), LABELS.tolist() * 2]
-    if head.neck.prototype_projector is not None:
-        arguments.append(mlp(head.neck.prototype_projector, head.classifier.weight).tolist())
+    if head.slots['contrast'].prototype_projector is not None:
+        arguments.append(
+            mlp(head.slots['contrast'].prototype_projector, head.classifier.weight).tolist()
+        )
     wanted = [getattr(bcl, equation)(i, *arguments, 0.1) for i in range(2 * N)]
     assert loss.item() == pytest.approx(0.6 * mean(wanted), rel=1e-9)
 
@@ -192,7 +199,9 @@ def test_a_loaded_head_takes_the_same_next_step(features):
 
 def test_only_the_classifier_runs_in_the_test(features):
     head = build().eval()
-    head.neck.projector.forward = head.neck.prototype_projector.forward = None
+    head.slots['contrast'].projector.forward = head.slots[
+        'contrast'
+    ].prototype_projector.forward = None
     wanted = features @ head.classifier.weight.T + head.classifier.bias
     torch.testing.assert_close(head((features,)), wanted)
 
@@ -217,7 +226,7 @@ def test_bad_options_are_refused(options, match):
 
 
 def test_the_banks_neck_refuses_the_balanced_loss():
-    with pytest.raises(ValueError, match='MemoryBankNeck needs a criterion.*negative_mask'):
+    with pytest.raises(ValueError, match='MemoryBankNeck needs a PairCriterion.*BalancedContr'):
         build('TripartiteHead', contrast=dict(type='BalancedContrastiveLoss'), neck=BANK)
 
 
@@ -225,5 +234,5 @@ def test_mixed_views_are_refused(features):
     mixed = samples()
     for sample in mixed[N:]:
         sample.set_gt_score(torch.full((K,), 1 / K))
-    with pytest.raises(ValueError, match='PrototypeNeck needs labels'):
+    with pytest.raises(ValueError, match='contrast needs one label an image'):
         build().loss((features,), mixed)

@@ -24,16 +24,17 @@ def test_head_builds_under_another_default_scope(joint, foreign_scope):
             in_channels=4,
             class_counts=[3, 2, 1],
             joint=joint,
-            negative_ratio=1.0,
         )
     )
-    assert type(head.neck).__name__ == 'MemoryBankNeck'
+    assert type(head.slots['contrast']).__name__ == 'MemoryBankNeck'
 
 
 def test_class_counts_go_to_parts_that_take_them():
     balanced = build_part(dict(type='ClassBalancedLoss', beta=0.5), class_counts=[1, 2])
     assert balanced.class_weight[0] > balanced.class_weight[1]
-    own = build_part(dict(type='ClassBalancedLoss', class_counts=[2, 1], beta=0.5), [1, 2])
+    own = build_part(
+        dict(type='ClassBalancedLoss', class_counts=[2, 1], beta=0.5), class_counts=[1, 2]
+    )
     assert own.class_weight[0] < own.class_weight[1]
     assert build_part(dict(type='SigmoidPairLoss'), class_counts=[1, 2]).loss_weight == 1
 

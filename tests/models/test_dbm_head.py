@@ -144,7 +144,9 @@ def test_checkpoint_holds_no_margin_and_loads(batch):
     assert set(head.state_dict()) == {'class_counts', 'classifier.weight'}
     other.load_state_dict(head.state_dict())
     torch.testing.assert_close(other((features,)), head((features,)))
-    torch.testing.assert_close(other.margin.class_margin, dbm_class_margin(COUNTS, 0.3))
+    torch.testing.assert_close(
+        other.slots['joint'].margin.class_margin, dbm_class_margin(COUNTS, 0.3)
+    )
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
@@ -168,7 +170,7 @@ def linear_head(**options):
 def test_logit_adjustment_subtracts_the_prior(batch):
     features, _ = batch
     log_prior = (torch.tensor(COUNTS) / sum(COUNTS)).log()
-    plain, adjusted = linear_head(), linear_head(logit_adjustment=1.5)
+    plain, adjusted = linear_head(), linear_head(adjustment=dict(tau=1.5))
     torch.testing.assert_close(adjusted((features,)), plain((features,)) - 1.5 * log_prior)
 
 
@@ -176,17 +178,17 @@ def test_logit_adjustment_adds_the_prior_of_the_tested_set(batch):
     features, _ = batch
     target = [10, 20, 30, 40]
     plain = linear_head()
-    shifted = linear_head(logit_adjustment=1.0, target_class_counts=target)
+    shifted = linear_head(adjustment=dict(target_class_counts=target))
     wanted = plain((features,)).softmax(dim=1) * torch.tensor(target) / torch.tensor(COUNTS)
     wanted = wanted / wanted.sum(dim=1, keepdim=True)
     torch.testing.assert_close(shifted((features,)).softmax(dim=1), wanted)
     # Trained on the prior that is tested: nothing to adjust.
-    same = linear_head(logit_adjustment=1.0, target_class_counts=COUNTS)
+    same = linear_head(adjustment=dict(target_class_counts=COUNTS))
     torch.testing.assert_close(same((features,)), plain((features,)))
-    balanced = linear_head(logit_adjustment=1.0, target_class_counts=[7] * K)
-    adjusted = linear_head(logit_adjustment=1.0)((features,))
+    balanced = linear_head(adjustment=dict(target_class_counts=[7] * K))
+    adjusted = linear_head(adjustment=dict(type='LogitAdjustment'))((features,))
     torch.testing.assert_close(balanced((features,)).softmax(1), adjusted.softmax(1))
-    assert 'target_class_counts' not in shifted.state_dict()
+    assert set(shifted.state_dict()) == set(plain.state_dict())
 
 
 def test_scaled_linear_begins_as_the_linear_classifier_it_goes_on_from(batch):
@@ -203,14 +205,16 @@ def test_scaled_linear_begins_as_the_linear_classifier_it_goes_on_from(batch):
 def test_test_time_options_do_not_train(batch):
     features, labels = batch
     plain = linear_head().loss((features,), samples(labels))
-    changed = linear_head(logit_adjustment=1.0, tau_normalization=1.0)
+    changed = linear_head(adjustment=dict(tau=1.0))
+    torch.testing.assert_close(changed.loss((features,), samples(labels)), plain)
+    changed = build('TripartiteHead', joint='softmax', classifier=dict(type='TauNormLinear'))
     torch.testing.assert_close(changed.loss((features,), samples(labels)), plain)
 
 
 @pytest.mark.parametrize('tau', [0.0, 0.5, 1.0])
 def test_tau_normalization_divides_the_rows(tau, batch):
     features, _ = batch
-    head = linear_head(tau_normalization=tau)
+    head = build('TripartiteHead', classifier=dict(type='TauNormLinear', tau=tau)).eval()
     rows = [w / w.norm() ** tau for w in head.classifier.weight]
     torch.testing.assert_close(head((features,)), features @ torch.stack(rows).T)
 
@@ -219,12 +223,12 @@ def test_tau_normalization_divides_the_rows(tau, batch):
     ('options', 'match'),
     [
         (dict(margin=dict(type='DBMMargin')), 'margin needs a classifier with cosines.*Linear'),
-        (dict(tau_normalization=1.5), r'tau_normalization must be in \[0, 1\], got 1.5'),
-        (dict(class_counts=None, logit_adjustment=1.0), 'logit_adjustment needs class_counts'),
-        (dict(target_class_counts=COUNTS), 'target_class_counts needs logit_adjustment > 0'),
+        (dict(class_counts=None, adjustment=dict(tau=1.0)), 'LogitAdjustment needs class_counts'),
+        (dict(adjustment=dict(tau=-0.5)), 'tau of LogitAdjustment must be >= 0, got -0.5'),
+        (dict(adjustment=dict(tau=math.nan)), 'tau of LogitAdjustment must be >= 0, got nan'),
         (
-            dict(logit_adjustment=1.0, target_class_counts=[1, 2]),
-            'target_class_counts has 2 classes, num_classes is 4',
+            dict(adjustment=dict(target_class_counts=[1, 2])),
+            'target_class_counts has 2 classes, class_counts has 4',
         ),
     ],
 )
@@ -233,7 +237,7 @@ def test_bad_options_are_named(options, match):
         linear_head(**options)
 
 
-@pytest.mark.parametrize('kind', ['NormedLinear', 'CosineLinear', 'ScaledLinear'])
-def test_tau_normalization_needs_rows_of_different_length(kind):
-    with pytest.raises(ValueError, match=f'rows differ in norm, got {kind}'):
-        build('TripartiteHead', classifier=dict(type=kind), tau_normalization=1.0)
+@pytest.mark.parametrize('tau', [1.5, -0.1, math.nan])
+def test_tau_of_the_normalization_is_a_share(tau):
+    with pytest.raises(ValueError, match=r'tau of TauNormLinear must be in \[0, 1\], got'):
+        build('TripartiteHead', classifier=dict(type='TauNormLinear', tau=tau))

@@ -158,15 +158,21 @@ def test_relabelling_the_classes_changes_nothing(kind, batch):
 
 def test_the_bce3s_presets_criteria_and_defaults():
     head = build('BCE3SHead', num_classes=K, in_channels=D)
-    assert (head.negative_ratio, head.neck.reduction) == (0.4, 'sum')
-    assert (head.contrast.loss_weight, head.uniform.loss_weight) == (0.1, 1.0)
-    assert head.neck.temperature == 1.0
+    assert (head.loss_module.negative_ratio, head.slots['contrast'].reduction) == (0.4, 'sum')
+    assert (
+        head.slots['contrast'].criterion.loss_weight,
+        head.slots['uniform'].criterion.loss_weight,
+    ) == (0.1, 1.0)
+    assert head.slots['contrast'].temperature == 1.0
     options = dict(contrast_weight=0.3, uniform_weight=1.25, negative_ratio=0.7, temperature=0.2)
     options |= dict(contrast_reduction='mean', classifier=dict(bias=False), class_counts=COUNTS)
     head = build('BCE3SHead', num_classes=K, in_channels=D, **options)
-    assert (head.negative_ratio, head.neck.reduction) == (0.7, 'mean')
-    assert (head.contrast.loss_weight, head.uniform.loss_weight) == (0.3, 1.25)
-    assert (head.neck.temperature, head.classifier.bias) == (0.2, None)
+    assert (head.loss_module.negative_ratio, head.slots['contrast'].reduction) == (0.7, 'mean')
+    assert (
+        head.slots['contrast'].criterion.loss_weight,
+        head.slots['uniform'].criterion.loss_weight,
+    ) == (0.3, 1.25)
+    assert (head.slots['contrast'].temperature, head.classifier.bias) == (0.2, None)
     assert head.class_counts.tolist() == COUNTS
 
 

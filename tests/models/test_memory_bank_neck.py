@@ -42,7 +42,7 @@ def test_projector_is_linear_relu_linear():
     wanted = [
         [bce3s.cosine(z, row) / 0.5 for row in neck.bank.tolist()] for z in projections.tolist()
     ]
-    torch.testing.assert_close(neck(features), torch.tensor(wanted))
+    torch.testing.assert_close(neck.similarity(features), torch.tensor(wanted))
 
 
 def test_defaults_are_the_papers():
@@ -71,7 +71,7 @@ def test_the_last_sample_of_a_class_wins_and_minus_one_is_skipped():
 def test_a_remembered_projection_has_cosine_one_with_itself(written):
     features = torch.randn(K, D)
     written.write(features, torch.arange(K))
-    torch.testing.assert_close(written(features).diagonal(), torch.ones(K))
+    torch.testing.assert_close(written.similarity(features).diagonal(), torch.ones(K))
 
 
 def test_ready_after_the_samples_of_an_epoch_were_written():
@@ -103,13 +103,13 @@ def test_the_memory_moves_with_the_module(written, dtype):
     features = torch.randn(2, D).to(dtype)
     written.write(features, torch.tensor([1, 1]))
     torch.testing.assert_close(written.bank[1], written.projector(features)[1])
-    assert written(features).isfinite().all()
+    assert written.similarity(features).isfinite().all()
 
 
 def test_writing_under_autocast_keeps_the_banks_dtype(written):
     with torch.autocast('cpu', torch.bfloat16):
         written.write(torch.randn(K, D), torch.arange(K))
-        similarity = written(torch.randn(2, D))
+        similarity = written.similarity(torch.randn(2, D))
     assert written.bank.dtype == torch.float32
     assert similarity.dtype == torch.float32
 
@@ -122,12 +122,12 @@ def test_a_projection_that_is_not_finite_is_not_remembered(written):
     written.write(features, torch.tensor([0, 1, 1]))
     assert torch.equal(written.bank[0], before[0])
     torch.testing.assert_close(written.bank[1], written.projector(features)[2])
-    assert written(torch.randn(2, D)).isfinite().all()
+    assert written.similarity(torch.randn(2, D)).isfinite().all()
 
 
 def test_gradient_flows_to_the_projector_and_the_features_only(written):
     features = torch.randn(3, D, requires_grad=True)
-    similarity = written(features)
+    similarity = written.similarity(features)
     written.write(features, torch.tensor([0, 1, 2]))  # between forward and backward, as the head
     similarity.square().sum().backward()
     assert features.grad.abs().sum() > 0
@@ -148,7 +148,7 @@ def test_an_optimizer_step_with_weight_decay_leaves_the_memory(written, paramwis
         ),
     )
     before = copy.deepcopy(written.state_dict())
-    wrapper.update_params(written(torch.randn(3, D)).square().sum())
+    wrapper.update_params(written.similarity(torch.randn(3, D)).square().sum())
     after = written.state_dict()
     assert {name for name in before if torch.equal(before[name], after[name])} == set(STATE)
 
@@ -162,7 +162,7 @@ def test_moving_average_model(written, update_buffers):
     average.update_parameters(written)
     torch.testing.assert_close(average.module.bank.data, (first + written.bank.data) / 2)
     assert average.module.filled.all()
-    assert average(torch.randn(2, D)).isfinite().all()
+    assert average.module.similarity(torch.randn(2, D)).isfinite().all()
     assert torch.equal(average.module.state_dict()['seen'], average.module.seen)
 
 
@@ -198,7 +198,7 @@ def test_contrast_rests_until_an_epoch_of_samples_was_written():
     seen = []
     for _ in range(3):
         loss = head.loss((torch.randn(4, D),), samples)['loss_contrast']
-        gradients = torch.autograd.grad(loss, list(head.neck.projector.parameters()))
+        gradients = torch.autograd.grad(loss, list(head.slots['contrast'].projector.parameters()))
         seen.append((loss.item() > 0, any(g.abs().sum() > 0 for g in gradients)))
     assert seen == [(False, False), (False, False), (True, True)]
 
@@ -213,11 +213,11 @@ def test_contrast_rests_until_an_epoch_of_samples_was_written():
     ],
 )
 def test_length_of_the_heads_fill_phase(options, wanted):
-    assert make_head(**options).neck.fill_samples == wanted
+    assert make_head(**options).slots['contrast'].fill_samples == wanted
 
 
 @pytest.mark.parametrize('neck', [None, dict(out_channels=7), dict(type='MemoryBankNeck')])
 def test_the_presets_temperature_holds_whatever_else_the_neck_is_given(neck):
     options = {} if neck is None else dict(neck=neck)
     config = dict(type='BCE3SHead', num_classes=K, in_channels=D, temperature=0.2)
-    assert MODELS.build(config | options).neck.temperature == 0.2
+    assert MODELS.build(config | options).slots['contrast'].temperature == 0.2

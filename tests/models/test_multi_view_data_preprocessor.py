@@ -10,10 +10,12 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
 import mmlt  # noqa: F401
+from mmlt.models.targets import view_targets
 
 COLLATES = pytest.mark.parametrize('collate', [default_collate, pseudo_collate])
 K, N, V, H, W = 4, 6, 3, 8, 10
 LABELS = [0, 3, 1, 3, 2, 0]
+PROTOTYPES = dict(type='PrototypeNeck')
 MIXUP = dict(augments=dict(type='Mixup', alpha=1.0))
 NORM = dict(mean=[120.0, 110.0, 100.0], std=[60.0, 50.0, 40.0], to_rgb=True)
 
@@ -83,8 +85,7 @@ def test_mixup_view_is_the_loop(alpha):
     lam, partner = draws(alpha=alpha)
     wanted = [lam * images[i] + (1 - lam) * images[j] for i, j in enumerate(partner)]
     torch.testing.assert_close(batch['inputs'][N:], torch.stack(wanted))
-    scores = torch.stack([s.gt_score for s in batch['data_samples'][N:]])
-    torch.testing.assert_close(scores, soft(lam, partner))
+    torch.testing.assert_close(batch['data_samples'].targets[1], soft(lam, partner))
 
 
 @pytest.mark.parametrize('correct_lam', [True, False])
@@ -102,15 +103,14 @@ def test_cutmix_view_is_the_loop(seed, correct_lam):
     torch.testing.assert_close(batch['inputs'][N:], wanted)
     if correct_lam:
         lam = 1 - len(rows) * len(columns) / (H * W)
-    scores = torch.stack([s.gt_score for s in batch['data_samples'][N:]])
-    torch.testing.assert_close(scores, soft(lam, partner))
+    torch.testing.assert_close(batch['data_samples'].targets[1], soft(lam, partner))
 
 
 def test_all_views_share_lambda_and_partners():
     batch, (lam, partner) = run(make(correct_lam=False)), draws()
-    mixup, cutmix = batch['data_samples'][N : 2 * N], batch['data_samples'][2 * N :]
-    for samples in (mixup, cutmix):
-        torch.testing.assert_close(torch.stack([s.gt_score for s in samples]), soft(lam, partner))
+    _, mixup, cutmix = batch['data_samples'].targets
+    for target in (mixup, cutmix):
+        torch.testing.assert_close(target, soft(lam, partner))
 
 
 @COLLATES
@@ -119,18 +119,20 @@ def test_views_are_contiguous_and_aligned(views, collate):
     batch = run(make(views=views), collate=collate)
     images, samples = batch['inputs'], batch['data_samples']
     assert images.shape == (len(views) * N, 3, H, W)
-    assert [s.get('view', 0) for s in samples] == [v for v in range(len(views)) for _ in range(N)]
-    assert ['gt_score' in s for s in samples] == [False] * N + [True] * (len(samples) - N)
-    assert [s.gt_label.item() for s in samples] == LABELS * len(views)
     assert images.is_contiguous()
-    for sample in samples[N:]:
-        assert sample.gt_score.sum().item() == pytest.approx(1)
+    assert [s.gt_label.item() for s in samples] == LABELS
+    assert not any('gt_score' in s for s in samples)
+    plain, *mixed = view_targets(samples)
+    assert plain.tolist() == LABELS
+    assert [target.shape for target in mixed] == [(N, K)] * (len(views) - 1)
+    for target in mixed:
+        torch.testing.assert_close(target.sum(dim=1), torch.ones(N))
 
 
 def test_one_image_has_itself_as_partner():
     batch = run(make(), labels=[2])
     torch.testing.assert_close(batch['inputs'][1:], batch['inputs'][:1].expand(2, -1, -1, -1))
-    assert all(s.gt_score.argmax().item() == 2 for s in batch['data_samples'][1:])
+    assert all(target.argmax().item() == 2 for target in batch['data_samples'].targets[1:])
 
 
 def test_autocast_leaves_views_in_float32():
@@ -138,11 +140,11 @@ def test_autocast_leaves_views_in_float32():
     with torch.autocast('cpu', torch.float16):
         got = run(make(**NORM))
     torch.testing.assert_close(got['inputs'], wanted['inputs'])
-    assert got['data_samples'][-1].gt_score.dtype == torch.float32
+    assert got['data_samples'].targets[-1].dtype == torch.float32
 
 
 def test_alpha_may_be_an_integer():
-    lam_float, lam_int = (run(make(alpha=alpha))['data_samples'][N].gt_score for alpha in (1.0, 1))
+    lam_float, lam_int = (run(make(alpha=alpha))['data_samples'].targets[1] for alpha in (1.0, 1))
     assert torch.equal(lam_float, lam_int)
 
 
@@ -209,22 +211,13 @@ def test_images_of_several_sizes_are_padded_in_each_view_as_in_the_stock_one():
 
 @COLLATES
 @pytest.mark.parametrize('to_onehot', [True, False])
-def test_views_of_the_pipeline_have_samples_of_their_own_and_share_labels(collate, to_onehot):
+def test_views_of_the_pipeline_share_samples_and_labels(collate, to_onehot):
     data = collate(view_items())
     samples = make(views='pipeline', to_onehot=to_onehot)(data, training=True)['data_samples']
-    assert [s.view for s in samples] == [v for v in range(V) for _ in range(N)]
-    assert [s.sample_idx for s in samples] == list(range(N)) * V
-    assert [s.gt_label.item() for s in samples] == LABELS * V
-    assert [s.gt_label.data_ptr() for s in samples[:N]] * V == [
-        s.gt_label.data_ptr() for s in samples
-    ]
-    assert len({id(s) for s in samples}) == V * N
-    assert all('gt_score' in s for s in samples) == to_onehot
-    if to_onehot:
-        scores = torch.stack([s.gt_score for s in samples])
-        assert torch.equal(scores, torch.eye(K, dtype=scores.dtype)[torch.tensor(LABELS * V)])
-    samples[0].set_pred_label(1)
-    assert not any('pred_label' in s for s in samples[1:])
+    assert [s.sample_idx for s in samples] == list(range(N))
+    assert len(samples.targets) == V
+    # One-hot scores are labels, written in another way.
+    assert [target.tolist() for target in samples.targets] == [LABELS] * V
 
 
 def test_views_without_samples_or_a_single_one_are_stacked():
@@ -235,7 +228,7 @@ def test_views_without_samples_or_a_single_one_are_stacked():
     assert unlabelled['data_samples'] is None
     one = ours(default_collate(view_items(sizes=((H, W),))), training=True)
     assert one['inputs'].shape == (N, 3, H, W)
-    assert {s.view for s in one['data_samples']} == {0}
+    assert [target.tolist() for target in one['data_samples'].targets] == [LABELS]
 
 
 @COLLATES
@@ -291,7 +284,7 @@ def test_partners_of_the_batch_are_mixed_bit_for_bit_as_indices_into_it():
         batch['inputs'], torch.cat([images, lam * images + (1 - lam) * images[partner]])
     )
     scores = torch.eye(K)[torch.tensor(LABELS)]
-    got = torch.stack([s.gt_score for s in batch['data_samples'][N:]])
+    got = batch['data_samples'].targets[1]
     assert torch.equal(got, lam * scores + (1 - lam) * scores[partner])
 
 
@@ -316,16 +309,14 @@ def test_brought_partners_are_mixed_with_their_labels(collate, correct_lam):
             pasted[:, :, y, x] = others[:, :, y, x]
     assert torch.equal(batch['inputs'][2 * N :], pasted)
     area = 1 - len(rows) * len(columns) / (H * W)
-    samples = batch['data_samples']
-    for view, share in ((1, lam), (2, area if correct_lam else lam)):
-        for own, other, sample in zip(LABELS, PARTNER_LABELS, samples[view * N :]):
+    targets = batch['data_samples'].targets
+    assert targets[0].tolist() == LABELS
+    for target, share in zip(targets[1:], (lam, area if correct_lam else lam)):
+        for own, other, row in zip(LABELS, PARTNER_LABELS, target):
             wanted = torch.zeros(K)
             wanted[own] += share
             wanted[other] += 1 - share
-            torch.testing.assert_close(sample.gt_score, wanted)
-    assert [s.gt_label.item() for s in samples] == LABELS * 3
-    assert [s.view for s in samples] == [v for v in range(3) for _ in range(N)]
-    assert ['gt_score' in s for s in samples] == [False] * N + [True] * 2 * N
+            torch.testing.assert_close(row, wanted)
 
 
 @COLLATES
@@ -372,7 +363,7 @@ def test_a_missing_counterpart_is_named(collate, options, training, items, match
 
 def make_head(**options):
     torch.manual_seed(0)
-    options = dict(joint='sigmoid', contrast='sigmoid', negative_ratio=0.5) | options
+    options = dict(joint='sigmoid', contrast='sigmoid') | options
     return MODELS.build(dict(type='TripartiteHead', num_classes=K, in_channels=3, **options))
 
 
@@ -382,20 +373,46 @@ def test_one_hot_labels_of_the_stock_preprocessor_are_labels(kind):
     for to_onehot in (False, True):
         batch = run(make(kind, to_onehot=to_onehot), training=True)
         features = batch['inputs'].mean(dim=(2, 3)) / 255
-        head = make_head(negative_ratio=1.0)
-        head.neck.write(torch.randn(K, 3), torch.arange(K))
+        head = make_head()
+        head.slots['contrast'].write(torch.randn(K, 3), torch.arange(K))
         losses.append(head.loss((features,), batch['data_samples']))
     torch.testing.assert_close(losses[0], losses[1])
 
 
+BALANCED = dict(type='BalancedSoftmaxLoss')
+COSINE = dict(classifier=dict(type='CosineLinear'), margin=dict(type='DBMMargin', max_margin=0.3))
+
+
 @pytest.mark.parametrize('augment', ['Mixup', 'CutMix'])
-def test_images_mixed_in_the_only_view_are_not_remembered(augment):
+@pytest.mark.parametrize(
+    ('slot', 'options'),
+    [
+        ('contrast', dict()),
+        ('contrast', dict(contrast=dict(type='BalancedContrastiveLoss'), neck=PROTOTYPES)),
+        ('margin', dict(joint=BALANCED, contrast=None, class_counts=[9, 5, 2, 4]) | COSINE),
+    ],
+)
+def test_a_slot_that_needs_labels_refuses_mixtures_in_the_only_view(augment, slot, options):
     augments = dict(augments=dict(type=augment, alpha=1.0))
     batch = run(make('ClsDataPreprocessor', batch_augments=augments))
-    top = torch.stack([s.gt_score for s in batch['data_samples']]).max(dim=1)
-    pure = {int(k) for score, k in zip(top.values, top.indices) if score > 0.999}
-    assert 0 < len(pure) < len(set(LABELS))
-    head = make_head()
-    losses = head.loss((batch['inputs'].mean(dim=(2, 3)),), batch['data_samples'])
-    assert set(head.neck.filled.nonzero().flatten().tolist()) == pure
-    assert all(loss.isfinite() for loss in losses.values())
+    head, features = make_head(**options), batch['inputs'].mean(dim=(2, 3))
+    with pytest.raises(ValueError, match=f'{slot} needs one label an image.*model.train_cfg=None'):
+        head.loss((features,), batch['data_samples'])
+
+
+def test_one_hot_scores_get_the_margin():
+    features, losses = torch.randn(N, 3), []
+    for to_onehot in (False, True):
+        samples = run(make('ClsDataPreprocessor', to_onehot=to_onehot))['data_samples']
+        assert all('gt_score' in s for s in samples) == to_onehot
+        floating = [s.clone() for s in samples]
+        for sample in floating if to_onehot else ():
+            sample.set_gt_score(sample.gt_score.float())
+        for some in (samples, floating):
+            head = make_head(joint=BALANCED, contrast=None, class_counts=[9, 5, 2, 4], **COSINE)
+            losses.append(head.loss((features,), some)['loss_joint'])
+    plain = make_head(
+        joint=BALANCED, contrast=None, class_counts=[9, 5, 2, 4], classifier=COSINE['classifier']
+    )
+    assert len({loss.item() for loss in losses}) == 1
+    assert losses[0] > plain.loss((features,), samples)['loss_joint']

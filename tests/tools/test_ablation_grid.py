@@ -71,10 +71,10 @@ def test_each_row_builds_its_criteria(commands):
         head = MODELS.build(cfg.model.head)
         joint, contrast, uniform = expected(row)
         assert type(head.loss_module).__name__ == KINDS[joint][0]
-        assert type(head.contrast).__name__ == KINDS[contrast][1]
-        assert type(head.uniform).__name__ == KINDS[uniform][2]
+        assert type(head.slots['contrast'].criterion).__name__ == KINDS[contrast][1]
+        assert type(head.slots['uniform'].criterion).__name__ == KINDS[uniform][2]
         assert head.negative_ratio == (0.4 if joint == 'sigmoid' else 1.0)
-        assert contrast is None or head.contrast.loss_weight == 0.3
+        assert contrast is None or head.slots['contrast'].criterion.loss_weight == 0.3
         assert cfg.randomness.seed == 3
 
 

@@ -58,8 +58,8 @@ class MemoryBankNeck(BaseModule):
         batch of V views (N, D) -> (); :meth:`similarity`: features (N, D) -> (N, K).
 
     Raises:
-        TypeError: ``criterion`` is no :class:`PairCriterion`, which could leave classes out.
-        ValueError: An argument outside its range, or mixtures in the first view.
+        ValueError: An argument outside its range; a ``criterion`` that is no :class:`PairCriterion`
+            and could not leave classes out; mixtures in the first view.
 
     Source:
         BCE3S, eq. 4, appendices C and D. The released code starts from uninitialised memory, and
@@ -114,7 +114,7 @@ class MemoryBankNeck(BaseModule):
         spec = merge_spec(dict(type='SigmoidPairLoss'), criterion or {})
         self.criterion = build_part(spec, class_counts=class_counts)
         if not isinstance(self.criterion, PairCriterion):
-            raise TypeError(
+            raise ValueError(
                 'contrast: MemoryBankNeck needs a PairCriterion, which can leave out the classes '
                 f'that the bank has not seen, got {type(self.criterion).__name__}'
             )

@@ -49,9 +49,9 @@ class PrototypeNeck(BaseModule):
         batch of V views (N, D) -> (); :meth:`project`: features (N, D) -> unit rows (N, d).
 
     Raises:
-        TypeError: A criterion of something else, or a classifier without class vectors (K, D).
-        ValueError: A criterion that wants prototypes where there are none, or the reverse; views of
-            mixtures.
+        ValueError: A criterion of something else, one that wants prototypes where there are none,
+            or the reverse; views of mixtures.
+        TypeError: A classifier without class vectors (K, D).
 
     Source:
         BCL, section 3.3; layers as released.
@@ -88,7 +88,7 @@ class PrototypeNeck(BaseModule):
         wanted = getattr(self.criterion, 'class_complement', None)
         found = self.prototype_projector is not None
         if wanted is None:
-            raise TypeError(
+            raise ValueError(
                 'contrast: PrototypeNeck needs a criterion of views and prototypes, such as '
                 f'BalancedContrastiveLoss, got {name}'
             )

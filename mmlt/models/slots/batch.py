@@ -78,8 +78,7 @@ def pure_labels_of(target: torch.Tensor, slot: str) -> torch.Tensor:
     # Scores in the plain view are not the usual case: only they cost a wait for the device.
     if target.dim() == 2 and bool((labels < 0).any()):
         raise ValueError(
-            f'{slot} needs one label an image in the plain view, but its images are mixtures of '
-            f'classes: {WAY_OUT}'
+            f'{slot} needs one label an image, but the images are mixtures of classes: {WAY_OUT}'
         )
     return labels
 
