@@ -14,8 +14,11 @@ from mmpretrain.registry import METRICS, MODELS
 from mmpretrain.structures import DataSample
 
 import mmlt  # noqa: F401
+from mmlt.models.slots import Batch
 
 NUM_CLASSES, WIDTH, STEPS = 6, 8, 4
+DRW = dict(type='DBMHead', joint=dict(type='ClassBalancedLoss', average='weights',
+                                      criterion=dict(type='SoftmaxPairLoss')))  # fmt: skip
 BCL = dict(type='BCLHead', neck=dict(hidden_channels=7, out_channels=5))
 
 
@@ -31,6 +34,7 @@ def scenarios() -> dict:
         equal=train_steps([4, 4]),
         unequal=train_steps([5, 3]),
         bcl=train_steps([4, 4], views=3, **BCL),
+        drw=train_steps([4, 4], **DRW),
         bcl_unequal=contrast_of_unequal_batches([5, 3]),
         averaged=average_buffers(),
         metrics=evaluate_with_padding(),
@@ -79,8 +83,9 @@ def build_head(**options):
         num_classes=NUM_CLASSES,
         in_channels=WIDTH,
         class_counts=[8, 7, 4, 3, 1, 1],
-        negative_ratio=1.0,
     )
+    if 'type' not in options:
+        config['negative_ratio'] = 1.0
     head = MODELS.build(config | options)
     # A backbone for the gradient to go through.
     return torch.nn.ModuleDict(dict(backbone=torch.nn.Linear(WIDTH, WIDTH), head=head))
@@ -118,7 +123,7 @@ def train_steps(sizes, views=1, **options):
         sum(losses.values()).backward()
         grads = {n: p.grad.clone() for n, p in module.named_parameters() if p.requires_grad}
         optimizer.step()
-        state = module.parts['head'].neck.state_dict()
+        state = module.parts['head'].slots.state_dict()
         history.append(
             dict(
                 losses={name: loss.detach() for name, loss in losses.items()},
@@ -131,15 +136,17 @@ def train_steps(sizes, views=1, **options):
 
 def contrast_of_unequal_batches(sizes):
     """BCL's contrast, whose loss is that of the joined batch whatever each process holds."""
-    neck = build_head(**BCL)['head'].neck
-    criterion = MODELS.build(dict(type='BalancedContrastiveLoss'))
+    neck = build_head(contrast_weight=1.0, **BCL)['head'].slots['contrast']
     generator = torch.Generator().manual_seed(2)
     views = torch.randn(2, sum(sizes), WIDTH, generator=generator)
     labels = torch.randint(NUM_CLASSES, (sum(sizes),), generator=generator)
     class_vectors = torch.randn(NUM_CLASSES, WIDTH, generator=generator)
     mine = views[:, my_rows(sizes)].requires_grad_()
-    targets = [labels[my_rows(sizes)]] * 2
-    loss = neck.loss(criterion, list(mine), targets, class_vectors)
+    classifier = torch.nn.Linear(WIDTH, NUM_CLASSES)
+    classifier.weight = torch.nn.Parameter(class_vectors)
+    # The plain view, which the contrast leaves alone, and the two that it compares.
+    batch = Batch([mine[0], *mine], [labels[my_rows(sizes)]] * 3, classifier)
+    loss = neck(batch)
     loss.backward()
     return loss.detach(), mine.grad / get_world_size()
 
@@ -147,7 +154,7 @@ def contrast_of_unequal_batches(sizes):
 def average_buffers():
     """The bank after the runner has averaged all buffers over the processes."""
     model = build_head()
-    neck = model['head'].neck
+    neck = model['head'].slots['contrast']
     # Different on the two ranks, which it never is in training: averaging would show.
     neck.bank.data.fill_(1.0 + get_rank())
     neck.seen.data.fill_(3.0 + get_rank())
@@ -169,10 +176,10 @@ def evaluate_with_padding():
     return metric.evaluate(size=7)
 
 
-@pytest.mark.parametrize('scenario', ['equal', 'bcl'])
+@pytest.mark.parametrize('scenario', ['equal', 'bcl', 'drw'])
 def test_two_processes_equal_one_on_the_joined_batch(scenario, on_one, on_two):
     # BCE3S's bank is filled by then.
-    assert on_one[scenario][-1]['losses']['loss_contrast'] > 0
+    assert all(loss > 0 for loss in on_one[scenario][-1]['losses'].values())
     for step, one in enumerate(on_one[scenario]):
         both = [rank[scenario][step] for rank in on_two]
         for name, loss in one['losses'].items():

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from mmpretrain.structures import DataSample
 
 
@@ -114,5 +113,14 @@ def pure_labels(target: torch.Tensor) -> torch.Tensor:
 
 
 def one_hot(target: torch.Tensor, num_classes: int) -> torch.Tensor:
-    """Soft labels (N, K) of a target (N,) or (N, K)."""
-    return target if target.dim() == 2 else F.one_hot(target, num_classes).float()
+    """Soft labels (N, K) of a target (N,) or (N, K).
+
+    Example:
+        >>> one_hot(torch.tensor([1]), 3)
+        tensor([[0., 1., 0.]])
+    """
+    if target.dim() == 2:
+        return target
+    # F.one_hot looks at the values first, and so waits for the device.
+    scores = torch.zeros(len(target), num_classes, device=target.device)
+    return scores.scatter_(1, target.unsqueeze(1), 1.0)

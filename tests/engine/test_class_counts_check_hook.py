@@ -60,14 +60,15 @@ def test_right_counts_train(tmp_path):
     ('wrap', 'counts'),
     [
         (lambda d: dict(type='MixPartnerDataset', dataset=d), COUNTS),
+        (lambda d: dict(type='RepeatDataset', dataset=d, times=3), COUNTS),
         (lambda d: dict(d, class_counts=SPLIT), SPLIT),
         (lambda d: dict(type='MixPartnerDataset', dataset=dict(d, class_counts=SPLIT)), SPLIT),
     ],
-    ids=['partners', 'validation split', 'both'],
+    ids=['partners', 'repeated', 'validation split', 'both'],
 )
 def test_training_sets_with_partners_and_parts_are_counted(wrap, counts, loading, tmp_path):
     runner = digits_runner(tmp_path, counts, counts, wrap=wrap, **loading)
-    assert runner.train_loop.dataloader.dataset.get_gt_labels().size < 65
+    assert len(runner.train_loop.dataloader.dataset) < 65 * 3
     hook = ClassCountsCheckHook()
     hook.before_train(runner)
     runner.model.head.class_counts[2] += 1

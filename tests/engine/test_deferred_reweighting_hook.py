@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import MODELS
 
 import mmlt
+from mmlt.models.losses import PairCriterion
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 COUNTS = mmlt.load_class_counts('digits-lt-if50')
@@ -52,9 +53,7 @@ class Record(Hook):
     def before_train_epoch(self, runner):
         self.seen = []
         criterion = runner.model.head.loss_module
-        # The innermost criterion sees the logits with their margin, before and after the switch.
-        innermost = getattr(criterion, 'criterion', criterion)
-        self.handle = innermost.register_forward_pre_hook(lambda _, args: self.seen.append(args))
+        self.handle = criterion.register_forward_pre_hook(lambda _, args: self.seen.append(args))
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         logits, labels = self.seen.pop()
@@ -139,13 +138,13 @@ def test_weights_change_the_training_but_no_name_in_the_checkpoint(whole_run, tm
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
-class Stateful(nn.Module):
+class Stateful(PairCriterion):
     def __init__(self):
         super().__init__()
         self.shift = nn.Parameter(torch.zeros(()))
 
-    def forward(self, logits, target, weight=None, negative_mask=None):
-        return self.shift
+    def per_sample(self, similarity, target, negative_mask=None):
+        return self.shift.expand(len(similarity))
 
 
 @pytest.mark.parametrize(
@@ -156,7 +155,7 @@ class Stateful(nn.Module):
         (dict(HEADS['CE'], joint=dict(type='ClassBalancedLoss')), 'would weigh it twice'),
         (
             dict(HEADS['CE'], joint=dict(type='LabelSmoothLoss', label_smooth_val=0.1)),
-            'forward takes weight and negative_mask, LabelSmoothLoss does not',
+            'needs a PairCriterion, which takes weights, got LabelSmoothLoss',
         ),
     ],
 )
@@ -184,7 +183,6 @@ def test_wrapped_models_are_reached_and_wrapped_once():
     names = list(head.state_dict())
     for epoch in (0, 399, 400, 401, 1000):
         runner.epoch = epoch
-        hook.before_train(runner)
         hook.before_train_epoch(runner)
         assert type(head.loss_module).__name__ == (
             'ClassBalancedLoss' if epoch >= 400 else 'SoftmaxPairLoss'

@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
-from test_training import differing, short_run, states
+from mmengine.runner import Runner
+from test_training import CONFIG, differing, short_run, states
 
 
 class Order(Hook):
@@ -59,3 +61,35 @@ def test_sampler_with_a_seed_of_its_own_keeps_it(options, tmp_path):
     runner.train()
     assert order.seeds == [built_with]
     assert built_with != runner.seed
+
+
+class Draw(Hook):
+    """Note what is drawn before each iteration."""
+
+    def __init__(self):
+        self.drawn = {}
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.drawn[runner.iter] = torch.rand(3).tolist()
+
+
+def iteration_run(work_dir, max_iters, resume=False):
+    cfg = Config.fromfile(CONFIG)
+    cfg.work_dir, cfg.experiment_name = str(work_dir), f'{work_dir.name}-{max_iters}'
+    cfg.train_cfg = dict(by_epoch=False, max_iters=max_iters)
+    cfg.default_hooks.checkpoint.update(by_epoch=False, interval=2)
+    cfg.default_hooks.class_counts_check = None
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    cfg.param_scheduler, cfg.custom_hooks, cfg.resume = [], [], resume
+    runner = Runner.from_cfg(cfg)
+    draw = Draw()
+    runner.register_hook(draw)
+    runner.train()
+    return draw.drawn
+
+
+def test_a_resumed_run_that_counts_iterations_does_not_repeat_its_start(tmp_path):
+    start = iteration_run(tmp_path, 2)
+    resumed = iteration_run(tmp_path, 4, resume=True)
+    assert (list(start), list(resumed)) == ([0, 1], [2, 3])
+    assert resumed[2] != start[0]

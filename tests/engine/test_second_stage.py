@@ -1,15 +1,16 @@
 """Second stages as runs of their own, on the digits: eq. 35, cRT, LWS, MaxNorm."""
 
-import logging
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MessageHub
 from mmengine.runner import Runner
+from mmpretrain.registry import MODELS
 
 import mmlt  # noqa: F401
-from mmlt.engine.hooks import MaxNormHook
+from mmlt.engine.hooks import ClassifierRetrainingHook, MaxNormHook
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 
@@ -127,6 +128,61 @@ def test_an_unknown_part_is_refused(stage1, tmp_path):
         run('bce3s/stage2_resnet20_digits-lt.py', tmp_path / 'unknown', **options)
 
 
+@pytest.mark.parametrize(
+    ('option', 'value', 'error'),
+    [
+        ('joint', dict(type='NoSuchLoss'), 'NoSuchLoss is not in the'),
+        ('joint', dict(type='ClassBalancedLoss', beta=2), r'beta must be in \[0, 1\)'),
+        ('trained', 'clasifier', "trained='clasifier' is no part of BCE3SHead"),
+        ('views', ('mixup',), r"views must be 'plain' and then others"),
+    ],
+)
+def test_a_typo_is_told_before_the_first_stage(option, value, error, tmp_path):
+    options = {'custom_hooks.0.begin_epoch': 1, f'custom_hooks.0.{option}': value}
+    cfg = Config.fromfile(CONFIGS / 'bce3s/resnet20_digits-lt.py')
+    cfg.work_dir, cfg.experiment_name = str(tmp_path), tmp_path.name
+    cfg.merge_from_dict(options)
+    runner = Runner.from_cfg(cfg)
+    with pytest.raises((KeyError, ValueError), match=error):
+        runner.train()
+    assert runner.iter == 0
+
+
+def test_the_default_criterion_weighs_that_of_the_first_stage():
+    def second(**options):
+        options = dict(num_classes=10, in_channels=4, class_counts='digits-lt-if50') | options
+        head = MODELS.build(options)
+        return head, ClassifierRetrainingHook(0)._criterion(head)
+
+    head, criterion = second(type='BCE3SHead')
+    assert criterion.criterion is head.loss_module
+    assert criterion.criterion.negative_ratio == 0.4
+    _, criterion = second(type='TripartiteHead', joint='softmax')
+    assert type(criterion.criterion).__name__ == 'SoftmaxPairLoss'
+    with pytest.raises(TypeError, match='BalancedSoftmaxLoss, knows the class counts already'):
+        second(type='TripartiteHead', joint=dict(type='BalancedSoftmaxLoss'))
+
+
+@pytest.mark.parametrize(
+    'hook',
+    [
+        dict(type='DeferredReweightingHook', begin_epoch=1),
+        dict(type='ClassifierRetrainingHook', begin_epoch=1),
+        dict(type='MaxNormHook'),
+    ],
+    ids=lambda hook: hook['type'],
+)
+def test_a_run_that_counts_iterations_is_refused(hook, tmp_path):
+    cfg = Config.fromfile(CONFIGS / 'bce3s/stage1_resnet20_digits-lt.py')
+    cfg.work_dir, cfg.experiment_name = str(tmp_path), tmp_path.name
+    cfg.train_cfg = dict(by_epoch=False, max_iters=3)
+    cfg.param_scheduler, cfg.custom_hooks = [], [hook]
+    runner = Runner.from_cfg(cfg)
+    with pytest.raises(ValueError, match=f'{hook["type"]} acts from epoch . on, but .* iterations'):
+        runner.train()
+    assert runner.iter == 0
+
+
 # --- MaxNorm ---------------------------------------------------------------------------------
 
 
@@ -151,32 +207,38 @@ def test_max_norm_bounds_the_rows_by_the_rule(by_epoch, stage1, tmp_path):
 def test_max_norm_shortens_long_rows_and_leaves_short_ones():
     layer = torch.nn.Linear(2, 3)
     layer.weight.data = torch.tensor([[3.0, 4.0], [0.6, 0.8], [0.0, 0.0]])
-    head = torch.nn.ModuleDict({'classifier': layer})
     runner = type('R', (), {})()
     runner.model = torch.nn.Module()
     runner.model.head = torch.nn.Module()
-    runner.model.head.classifier = head['classifier']
-    runner.epoch = 0
-    runner.message_hub = type('M', (), {'get_info': staticmethod(lambda name: 2.0)})()
-    MaxNormHook()._project(runner)
+    runner.model.head.classifier = layer
+    runner.epoch, runner.message_hub = 0, MessageHub('max norm')
+    hook = MaxNormHook(threshold=2.0)
+    hook.before_train_epoch(runner)
+    hook.before_train_iter(runner, 0)
+    hook.after_train_epoch(runner)
     wanted = torch.tensor([[1.2, 1.6], [0.6, 0.8], [0.0, 0.0]])
     torch.testing.assert_close(layer.weight.data, wanted)
+    assert runner.message_hub.get_info('max_norm_threshold') == 2.0
 
 
-def test_max_norm_warns_where_rows_are_normalised(stage1, tmp_path, caplog):
-    with caplog.at_level(logging.WARNING):
-        runner = run(
-            'bce3s/stage2_resnet20_digits-lt.py',
-            tmp_path / 'run',
-            1,
-            load_from=str(stage1 / 'bce3s/epoch_2.pth'),
-            custom_hooks=[
-                dict(type='ClassifierRetrainingHook', begin_epoch=0),
-                dict(type='MaxNormHook'),
-            ],
-        )
-    log = next(Path(runner.log_dir).glob('*.log')).read_text()
-    assert 'MaxNormHook has no effect: NormedLinear normalises its rows' in log
+def test_max_norm_makes_long_normalised_rows_learn_faster():
+    """The same logits after the projection, and a step whose angle goes as 1 / length^2."""
+    torch.manual_seed(0)
+    features, labels = torch.randn(8, 5).double(), torch.arange(8) % 3
+    angles = []
+    for length in (4.0, 1.0):
+        layer = MODELS.build(dict(type='NormedLinear', in_features=5, out_features=3)).double()
+        direction = torch.eye(3, 5).double()
+        layer.weight.data = length * direction
+        layer.bias.data.zero_()
+        torch.testing.assert_close(layer(features), features @ direction.T)
+        torch.nn.functional.cross_entropy(layer(features), labels).backward()
+        moved = layer.weight.data - 1e-4 * layer.weight.grad
+        sine = (moved / moved.norm(dim=1, keepdim=True) - direction).norm(dim=1)
+        angles.append(sine)
+    torch.testing.assert_close(
+        angles[1] / angles[0], torch.full((3,), 16.0).double(), rtol=1e-3, atol=0
+    )
 
 
 @pytest.mark.parametrize(

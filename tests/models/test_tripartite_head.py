@@ -140,8 +140,8 @@ def test_a_class_never_seen_is_neither_negative_nor_positive(kind):
     head = make_head(kind, bank='empty')
     head.slots['contrast'].write(torch.randn(2, D).double(), torch.tensor([0, 2]))
     features, labels = torch.randn(2, D).double(), torch.tensor([0, 1])
-    (a, b, c, d) = [s for row in similarities_of(head, features, head.slots['contrast'].bank.tolist())
-                    for s in (row[0], row[2])]  # fmt: skip
+    rows = similarities_of(head, features, head.slots['contrast'].bank.tolist())
+    a, b, c, d = (s for row in rows for s in (row[0], row[2]))
     wanted = {
         'sigmoid': bce3s.softplus(-a) + bce3s.softplus(b) + bce3s.softplus(c) + bce3s.softplus(d),
         'softmax': bce3s.softplus(b - a),

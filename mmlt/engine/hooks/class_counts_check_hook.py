@@ -13,8 +13,10 @@ from mmlt.engine.bare_model import bare_model
 class ClassCountsCheckHook(Hook):
     """Stop before the first iteration if ``class_counts`` are not those of the training set.
 
-    Compares the counts of the head and of every validation metric with the labels of the training set, which no image is read for. Wrong counts
-    give no error later, only wrong margins, weights and shot groups.
+    Compares the counts of the head and of every validation metric with the labels of the training
+    set, which no image is read for. Wrong counts give no error later, only wrong margins, weights
+    and shot groups. Wrappers that show images more often (``RepeatDataset``,
+    ``ClassBalancedDataset``) add none.
 
     Example:
         ``custom_hooks = [dict(type='ClassCountsCheckHook')]``

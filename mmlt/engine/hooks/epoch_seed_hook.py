@@ -18,8 +18,8 @@ class EpochSeedHook(Hook):
     It also gives each process other mixing weights and negatives, and each epoch other
     augmentations: mmengine starts the workers of every epoch from the same seed.
 
-    A run that counts iterations (``IterBasedTrainLoop``) is seeded once, at its start; resumed, it is
-    seeded by the iteration too, and goes on with other random numbers than the unbroken run.
+    A run that counts iterations (``IterBasedTrainLoop``) is seeded once, at its start; resumed, it
+    is seeded by the iteration too, and goes on with other random numbers than the unbroken run.
 
     The runner's seed is ``randomness=dict(seed=...)``, or the one that mmengine drew. A checkpoint
     knows it, and a resumed run takes it over from there; mmengine does so after it built the

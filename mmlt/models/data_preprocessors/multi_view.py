@@ -2,13 +2,12 @@
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from mmpretrain.models.utils import ClsDataPreprocessor
 from mmpretrain.models.utils.batch_augments import CutMix
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample  # noqa: F401  (the example)
 
-from mmlt.models.targets import ViewSamples, stack_target
+from mmlt.models.targets import ViewSamples, one_hot, stack_target
 
 VIEWS = ('plain', 'mixup', 'cutmix')
 PARTNERS = ('batch', 'weighted')
@@ -110,14 +109,11 @@ class MultiViewDataPreprocessor(ClsDataPreprocessor):
         self._check_inputs(len(data['inputs']), several, paired, training)
         if training and self.views == ('pipeline',):
             return self._stack_views(data)
-        mixing = training and len(self.views) > 1 and samples is not None
-        # Read before the samples are scattered over the device.
-        labels = [sample.gt_label for sample in samples] if mixing else None
-        batch = super().forward(dict(data, inputs=first) if paired else data, training)
-        if not mixing:
-            return batch
-        images = batch['inputs']
-        labels = self._stack_on_device(labels)
+        if not training or len(self.views) == 1 or samples is None:
+            return super().forward(dict(data, inputs=first) if paired else data, training)
+        # Without the samples: the stock preprocessor would scatter their labels over the device.
+        images = super().forward(dict(inputs=first if paired else data['inputs']), True)['inputs']
+        labels = self._stack_on_device([sample.gt_label for sample in samples])
         if paired:
             partners = super().forward(dict(inputs=others[0]), training=True)['inputs']
             _check_sizes([images, partners], 'images and their partners')
@@ -126,7 +122,7 @@ class MultiViewDataPreprocessor(ClsDataPreprocessor):
             order = torch.randperm(len(images), device=images.device)
             partners, partner_labels = images[order], labels[order]
         inputs, targets = self._mix_views(images, labels, partners, partner_labels)
-        return dict(inputs=inputs, data_samples=ViewSamples(batch['data_samples'], targets))
+        return dict(inputs=inputs, data_samples=ViewSamples(samples, targets))
 
     def _stack_on_device(self, labels: list[torch.Tensor]) -> torch.Tensor:
         # Stacked first, so that one transfer takes them all, and nobody waits for it.
@@ -163,19 +159,18 @@ class MultiViewDataPreprocessor(ClsDataPreprocessor):
             )
 
     def _stack_views(self, data: dict) -> dict:
-        first, *others = data['inputs']
-        batch = super().forward(dict(data, inputs=first), training=True)
-        images, samples = [batch['inputs']], batch['data_samples']
-        for view in others:
-            images.append(super().forward(dict(inputs=view), training=True)['inputs'])
-        _check_sizes(images, 'all views')
+        views = [super(MultiViewDataPreprocessor, self).forward(dict(inputs=view), True)['inputs']
+                 for view in data['inputs']]  # fmt: skip
+        _check_sizes(views, 'all views')
+        samples = data.get('data_samples')
         if samples is not None:
-            samples = ViewSamples(samples, (stack_target(samples),) * len(images))
-        return dict(inputs=torch.cat(images), data_samples=samples)
+            target = stack_target(samples).to(self.device, non_blocking=True)
+            samples = ViewSamples(samples, (target,) * len(views))
+        return dict(inputs=torch.cat(views), data_samples=samples)
 
     def _mix_views(self, images, labels, partners, partner_labels) -> tuple:
         scores, partner_scores = (
-            F.one_hot(classes, self.num_classes).float() for classes in (labels, partner_labels)
+            one_hot(classes, self.num_classes) for classes in (labels, partner_labels)
         )
         lam = float(np.random.beta(self.alpha, self.alpha))
         all_images, targets = [images], [labels]

@@ -23,8 +23,8 @@ class TripartiteHead(ClsHead):
 
     A slot is a module ``slot(batch) -> loss`` (:class:`Batch`) that owns its criterion, its weight
     and its state. The head builds the slots and hands each the batch. In the test only the
-    classifier runs. Each part takes a config; a ``type`` of another name than the default's replaces
-    the default whole, other keys are merged into it.
+    classifier runs. Each part takes a config; a ``type`` of another name than the default's
+    replaces the default whole, other keys are merged into it.
 
     Args:
         num_classes (int): Number of classes K.
