@@ -11,38 +11,53 @@ imports them late, in functions that several of its modules hold copies of, so a
 import functools
 import importlib
 import importlib.metadata
+import importlib.util
 import inspect
+import os
 import re
 import sys
 import types
 
-# Tested ranges, first included and last excluded; setup.py states the same ones.
+# Import name -> tested range, first included and last excluded, and the distributions that bring
+# it; setup.py states the same. Release candidates count as their release.
 SUPPORTED = {
-    'mmengine': ('0.10.7', '0.11'),
-    'mmcv': ('2.2.0', '2.3'),
-    'mmcv-lite': ('2.2.0', '2.3'),
-    'mmpretrain': ('1.2.0', '1.3'),
+    'mmengine': ('0.10.7', '0.12', ('mmengine', 'mmengine-lite', 'onedl-mmengine')),
+    'mmcv': ('2.2.0', '2.4', ('mmcv-lite', 'mmcv', 'mmcv-full', 'onedl-mmcv')),
+    'mmpretrain': ('1.2.0', '1.4', ('mmpretrain', 'onedl-mmpretrain')),
 }
 
 
 def check_mm_stack():
     """Check, before anything imports them, that the mm packages are there in a tested version.
 
+    The modules are asked, not the names of distributions: OpenMMLab's and the maintained onedl
+    ones have the same import names. Two of them over each other are half of each.
+
     Raises:
-        ImportError: a package is missing or outside its range; one line that says what to install.
+        ImportError: a package is missing, outside its range, or installed twice; one line that
+            says what to do.
     """
-    mmcv = 'mmcv-lite' if _version('mmcv') is None else 'mmcv'  # full mmcv also serves
-    for name in ('mmengine', mmcv, 'mmpretrain'):
-        found, (first, last) = _version(name), SUPPORTED[name]
-        if found is not None and _release(first) <= _release(found) < _release(last):
-            continue
-        if found is None and name == 'mmcv-lite':
-            name, install = 'mmcv-lite (or mmcv)', 'mmlt[lite]'
-        else:
-            install = f'{name}>={first},<{last}'
-        raise ImportError(
-            f"mmlt needs {name} >= {first}, < {last}, found {found}: pip install '{install}'"
-        )
+    for name, (first, last, distributions) in SUPPORTED.items():
+        known = {d: v for d in distributions if (v := _version(d)) is not None}
+        if len(known) > 1:
+            both = ' and '.join(f'{d} {v}' for d, v in known.items())
+            one = next(iter(known))
+            raise ImportError(
+                f'{name} is installed twice, by {both}, over each other: pip uninstall -y '
+                f"{' '.join(known)}, then pip install '{one}>={first},<{last}' (or the other one)"
+            )
+        found = _module_version(name)
+        if found is None:
+            raise ImportError(
+                f"mmlt needs {name} >= {first}, < {last}, found None: pip install 'mmlt[lite]' "
+                '(or mmlt[full], mmlt[onedl])'
+            )
+        if not _release(first) <= _release(found) < _release(last):
+            distribution = next(iter(known), distributions[0])
+            raise ImportError(
+                f'mmlt needs {name} >= {first}, < {last}, found {found}: '
+                f"pip install '{distribution}>={first},<{last}'"
+            )
 
 
 def apply():
@@ -148,6 +163,20 @@ def _version(distribution):
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _module_version(name):
+    """``__version__`` of a package that is not imported: from its version.py."""
+    spec = importlib.util.find_spec(name)
+    for folder in (spec and spec.submodule_search_locations) or ():
+        path = os.path.join(folder, 'version.py')
+        if os.path.isfile(path):
+            with open(path, encoding='utf-8') as file:
+                text = file.read()
+            match = re.search(r"^__version__ = (version\()?['\"]([^'\"]+)", text, re.MULTILINE)
+            if match:  # onedl's ask for the version of their distribution
+                return _version(match[2]) if match[1] else match[2]
+    return None
 
 
 def _release(version):
