@@ -47,6 +47,9 @@ if _stack_is_absent():
 else:
     compat.check_mm_stack()
     compat.apply()
+    from mmlt import checkpoint
+
+    checkpoint.install()
     from mmlt import datasets, engine, evaluation, models
 
 from mmlt import functional

@@ -33,6 +33,11 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: 'tools' not in item.path.parts)
 
 
+def pytest_addoption(parser):
+    """Pressure by choice: ``pytest --kills 100``."""
+    parser.addoption('--kills', type=int, default=10, help='kills of a run (default 10)')
+
+
 @pytest.fixture(autouse=True)
 def own_default_scope():
     """Forget the default scope that a Runner of another test set for the whole process."""

@@ -12,6 +12,10 @@ ROOT = Path(__file__).parents[1]
 LEVELS = {
     'functional': 0,
     'class_counts': 1,
+    'files': 0,
+    'processes': 0,
+    'safe_pickle': 0,
+    'checkpoint': 1,
     'compat': 1,
     'config_class_counts': 2,
     'models': 2,
