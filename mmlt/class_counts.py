@@ -7,7 +7,7 @@ from numbers import Integral
 from os import PathLike
 from pathlib import Path
 
-from mmlt.functional.class_stats import (
+from mmlt.functional.profiles import (
     exponential_class_counts,
     shifted_class_counts,
     step_class_counts,

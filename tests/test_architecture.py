@@ -17,12 +17,14 @@ LEVELS = {
     'safe_pickle': 0,
     'checkpoint': 1,
     'compat': 1,
+    'config_class_counts': 2,
     'models': 2,
     'datasets': 2,
     'evaluation': 2,
     'engine': 3,
     'visualization': 3,
-    '__init__': 4,
+    'analysis': 4,
+    '__init__': 5,
 }
 PACKAGE = sorted((ROOT / 'mmlt').rglob('*.py'))
 REFERENCE = sorted((ROOT / 'tests' / 'reference').glob('*.py'))

@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config, ConfigDict, DictAction
 
 from mmlt.checkpoint import trust
+from mmlt.config_class_counts import config_name, parse_class_counts, set_class_counts
 
 
 def base_parser(description: str) -> argparse.ArgumentParser:
@@ -31,10 +32,29 @@ def base_parser(description: str) -> argparse.ArgumentParser:
         help='load this checkpoint by pickle, which runs whatever the file says with your rights: '
         'for an old file of your own that holds more than weights',
     )
+    add_class_counts(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # Set by torchrun's predecessors.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     return parser
+
+
+def add_class_counts(parser: argparse.ArgumentParser) -> None:
+    """Add ``--class-counts``, the flag of all tools that read a config."""
+
+    def spec(text: str):
+        try:
+            return parse_class_counts(text)
+        except (ValueError, TypeError, OSError) as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    parser.add_argument(
+        '--class-counts',
+        type=spec,
+        metavar='NAME',
+        help='another long tail than the config names: cifar100-lt-if50, a JSON file, or either '
+        'with ,val_fraction=0.1 to validate on that part of the training images',
+    )
 
 
 def load_config(args: argparse.Namespace) -> Config:
@@ -44,8 +64,12 @@ def load_config(args: argparse.Namespace) -> Config:
         trust(checkpoint)
     cfg = Config.fromfile(args.config)
     cfg.launcher = args.launcher
-    if args.work_dir or not cfg.get('work_dir'):
-        cfg.work_dir = args.work_dir or os.path.join('work_dirs', Path(args.config).stem)
+    name = Path(args.config).stem
+    if args.class_counts:
+        cfg = set_class_counts(cfg, args.class_counts)
+        name = config_name(args.config, args.class_counts)
+    if args.work_dir or args.class_counts or not cfg.get('work_dir'):
+        cfg.work_dir = args.work_dir or os.path.join('work_dirs', name)
     pin_memory = torch.cuda.is_available() and not args.no_pin_memory
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if cfg.get(name):

@@ -1,111 +1,139 @@
-"""BCE3S's table 2: softmax (CE), sigmoid (BCE) or nothing in each slot, 14 rows from one config.
+"""Run a table or figure of a paper: one config, something changed in every row.
 
-    python tools/ablation_grid.py configs/bce3s/resnet34_cifar100-lt-if100.py --list
-    python tools/ablation_grid.py CONFIG --rows ce bce3s --resume
+    python tools/ablation_grid.py --list                       # the grids
+    python tools/ablation_grid.py bce3s-table2 --list          # the commands of one
+    python tools/ablation_grid.py bce3s-table2 --rows ce bce3s --resume
+    python tools/ablation_grid.py dbm-table5 --config CONFIG --cfg-options key=value ...
 
 Every row is a run of tools/train.py with the options that --list prints; flags that are not listed
-here go to it as they are. The table at the end is of the last epoch of each row.
+here go to it as they are. The table at the end is of the last epoch of each row as that run printed
+it, with the paper's numbers below each where the data are the paper's; a row that failed or was
+killed has none, and says why.
 """
 
 import argparse
-import json
+import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+from mmengine.config import Config
+
+from mmlt import load_class_counts
+from mmlt.config_class_counts import parse_class_counts
+from mmlt.engine.ablation_grids import GRIDS, Grid
 from mmlt.evaluation import format_shot_table
 
-# Row: joint, contrast, uniform; all-classes accuracy in the paper (ResNet-34, CIFAR-100-LT,
-# imbalance 100). 'ss' is sample - sample, 'cc' class - class, as the paper has it.
-ROWS = {
-    'ce': ('softmax', None, None, 51.48),
-    'bce': ('sigmoid', None, None, 52.88),
-    'ce+ce_ss': ('softmax', 'softmax', None, 53.87),
-    'ce+bce_ss': ('softmax', 'sigmoid', None, 54.15),
-    'bce+ce_ss': ('sigmoid', 'softmax', None, 54.68),
-    'bce+bce_ss': ('sigmoid', 'sigmoid', None, 54.95),
-    'ce+ce_cc': ('softmax', None, 'softmax', 52.11),
-    'ce+bce_cc': ('softmax', None, 'sigmoid', 52.67),
-    'bce+ce_cc': ('sigmoid', None, 'softmax', 53.36),
-    'bce+bce_cc': ('sigmoid', None, 'sigmoid', 53.90),
-    'ce3s': ('softmax', 'softmax', 'softmax', 54.14),
-    'ce+bce_ss+bce_cc': ('softmax', 'sigmoid', 'sigmoid', 53.99),
-    'bce+ce_ss+ce_cc': ('sigmoid', 'softmax', 'softmax', 55.40),
-    'bce3s': ('sigmoid', 'sigmoid', 'sigmoid', 55.99),
-}
 
-
-def parse_args() -> tuple[argparse.Namespace, list[str]]:
+def parse_args() -> tuple[argparse.Namespace, Grid | None, list[str]]:
     """Read the command line; what is unknown here is for tools/train.py."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='config with a BCE3SHead')
-    parser.add_argument('--rows', nargs='+', choices=ROWS, default=list(ROWS), metavar='ROW')
+    parser.add_argument('grid', nargs='?', help=f'one of {", ".join(GRIDS)}; left out with --list')
+    parser.add_argument('--config', help="config in place of the grid's own")
+    parser.add_argument('--rows', nargs='+', metavar='ROW', help='default: all')
     parser.add_argument('--list', action='store_true', help='print the commands, run nothing')
-    parser.add_argument(
-        '--work-dir', default='work_dirs/ablation_grid', help='a folder for each row'
-    )
-    parser.add_argument('--contrast-weight', type=float, default=0.1)
-    parser.add_argument('--uniform-weight', type=float, default=1.0)
+    parser.add_argument('--work-dir', help='a folder for each row (default: work_dirs/GRID)')
+    parser.add_argument('--contrast-weight', type=float, default=0.1, help='of bce3s-table2')
+    parser.add_argument('--uniform-weight', type=float, default=1.0, help='of bce3s-table2')
     parser.add_argument('--gpus', type=int, default=1, help='processes of each run')
+    parser.add_argument('--class-counts', metavar='NAME', help='as tools/train.py takes it')
     parser.add_argument('--cfg-options', nargs='+', default=[], help='further options of each row')
-    return parser.parse_known_args()
+    args, train_flags = parser.parse_known_args()
+    if args.grid is None and args.list:
+        return args, None, train_flags
+    if args.grid and args.grid.endswith('.py'):
+        parser.error(f'GRID comes first: ablation_grid.py bce3s-table2 --config {args.grid}')
+    if args.grid not in GRIDS:
+        parser.error(f'GRID must be one of {", ".join(GRIDS)}, got {args.grid}')
+    weights = (args.contrast_weight, args.uniform_weight)
+    grid = GRIDS[args.grid](*weights * (args.grid == 'bce3s-table2'))
+    args.config = args.config or grid.config
+    args.work_dir = args.work_dir or str(Path('work_dirs', args.grid))
+    args.rows = args.rows or list(grid.rows)
+    for row in args.rows:
+        if row not in grid.rows:
+            parser.error(f'--rows must be of {", ".join(grid.rows)}, got {row}')
+    return args, grid, train_flags
 
 
-def options_of(row: str, contrast_weight: float, uniform_weight: float) -> list[str]:
-    """The ``--cfg-options`` that make the row of a BCE3SHead."""
-    joint, contrast, uniform, _ = ROWS[row]
-    options = [f'model.head.joint={joint}']
-    for slot, kind, name, weight in (
-        ('contrast', contrast, 'PairLoss', contrast_weight),
-        ('uniform', uniform, 'UniformLoss', uniform_weight),
-    ):
-        if kind is None:
-            options.append(f'model.head.{slot}=None')
-        else:
-            options.append(f'model.head.{slot}.type={kind.capitalize()}{name}')
-            options.append(f'model.head.{slot}.loss_weight={weight}')
-    return options
-
-
-def command_of(row: str, args: argparse.Namespace, train_flags: list[str]) -> list[str]:
+def command_of(row: str, grid: Grid, args: argparse.Namespace, train_flags: list[str]) -> list[str]:
     """The command that trains the row."""
     tools = Path(__file__).parent
     start = [sys.executable, str(tools / 'train.py'), args.config]
     if args.gpus > 1:
         start = [str(tools / 'dist_train.sh'), args.config, str(args.gpus)]
-    options = options_of(row, args.contrast_weight, args.uniform_weight) + args.cfg_options
-    work_dir = str(Path(args.work_dir) / row)
-    return [*start, '--work-dir', work_dir, *train_flags, '--cfg-options', *options]
+    counts = ['--class-counts', args.class_counts] if args.class_counts else []
+    options = [*grid.rows[row].options, *args.cfg_options]
+    work_dir = str(Path(args.work_dir, row.replace('=', '-').replace(',', '_')))
+    return [*start, '--work-dir', work_dir, *counts, *train_flags, '--cfg-options', *options]
 
 
-def last_metrics(work_dir: Path) -> dict:
-    """The newest validation metrics in a work dir; empty if there are none."""
-    found = {}
-    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        for line in path.read_text().splitlines():
-            scalars = json.loads(line)
-            if 'shot/all' in scalars:
-                found = scalars
-    return found
+def run_row(command: list[str]) -> tuple[dict, str, str]:
+    """Run a row; returns its metrics, what they are of, and why it has none."""
+    images, metrics, columns = '', {}, []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
+        for line in run.stdout:
+            print(line, end='', flush=True)
+            if line.startswith('validated on '):
+                images, columns = line.strip(), []
+            elif images and not columns:
+                columns = line.split()
+            elif images and (found := re.match(r'(epoch|iteration) \d+ \(last\)(.*)', line)):
+                pairs = zip(columns, found[2].split())
+                metrics = {f'shot/{name}': float(cell) for name, cell in pairs if cell != '-'}
+    if run.returncode:
+        number = run.returncode
+        return {}, '', f'exit status {number}' if number > 0 else f'killed by signal {-number}'
+    return metrics, images, '' if metrics else 'no validation'
+
+
+def of_the_papers_data(grid: Grid, args: argparse.Namespace) -> bool:
+    """Whether the rows train on the images per class that the paper's numbers are of."""
+    cfg = Config.fromfile(args.config)
+    spec = args.class_counts and parse_class_counts(args.class_counts)
+    spec = spec or cfg.model.head.get('class_counts')
+    return spec is not None and load_class_counts(spec) == load_class_counts(grid.class_counts)
+
+
+def report(grid: Grid, args: argparse.Namespace, results: dict) -> None:
+    """Print the table, the paper's numbers below the row's, and what to know of them."""
+    papers = of_the_papers_data(grid, args)
+    table, images = {}, ''
+    for row in args.rows:
+        metrics, of, why = results.get(row, ({}, '', 'not run'))
+        images = of or images
+        table[f'{row}: {why}' if why else row] = metrics
+        if papers and grid.rows[row].paper:
+            table[f'{row}, paper'] = {f'shot/{k}': v for k, v in grid.rows[row].paper.items()}
+    print(f'{grid.title}; {args.config}', images or 'nothing was validated', sep='\n')
+    print(format_shot_table(table))
+    if not papers:
+        print(f"The paper's numbers are of {grid.class_counts}: not shown beside other data.")
 
 
 def main() -> int:
     """Run the rows one after the other, then print the table."""
-    args, train_flags = parse_args()
-    failed = []
-    for row in args.rows:
-        command = command_of(row, args, train_flags)
-        print(f'# {row}\n{shlex.join(command)}', flush=True)
-        if not args.list and subprocess.run(command).returncode:
-            failed.append(row)
+    args, grid, train_flags = parse_args()
+    if grid is None:
+        for name, make in GRIDS.items():
+            print(f'{name:<14} {len(make().rows):>3} rows  {make().title}')
+        return 0
+    results = {}
+    try:
+        for row in args.rows:
+            command = command_of(row, grid, args, train_flags)
+            print(f'# {row}\n{shlex.join(command)}', flush=True)
+            if not args.list:
+                results[row] = run_row(command)
+    except KeyboardInterrupt:
+        print('interrupted', file=sys.stderr)
     if args.list:
         return 0
-    table = {f'{row} (paper {ROWS[row][3]})': last_metrics(Path(args.work_dir) / row)
-             for row in args.rows}  # fmt: skip
-    print(format_shot_table(table))
+    report(grid, args, results)
+    failed = [row for row in args.rows if results.get(row, ({}, '', 'not run'))[2]]
     if failed:
         print(f'failed: {", ".join(failed)}', file=sys.stderr)
     return len(failed)

@@ -21,8 +21,9 @@ from mmengine.runner import Runner
 from mmpretrain.registry import RUNNERS
 
 import mmlt  # noqa: F401  (registers everything, before a Runner is built)
+from mmlt.datasets import describe_images
 from mmlt.engine.guard import guard_runner, guarded
-from mmlt.evaluation import ShotAccuracy, format_shot_table
+from mmlt.evaluation import ShotAccuracy, format_shot_table, short_names
 from mmlt.files import csv_text, write_whole
 from mmlt.functional import shot_groups
 
@@ -59,8 +60,9 @@ def parse_args():
     parser.add_argument(
         '--tta',
         action='store_true',
-        help='test every checkpoint twice: without TTA, and averaged with the mirror image (or by '
-        "the config's tta_pipeline); both are printed",
+        help='test every checkpoint twice: without TTA, and with the logits averaged with those of '
+        "the mirror image (or by the config's tta_pipeline); both are printed. To average the "
+        'scores: --cfg-options tta_model.type=AverageClsScoreTTA',
     )
     # Intermixed: checkpoints may follow flags, as those after GPUS of dist_test.sh do.
     args = parser.parse_intermixed_args()
@@ -105,13 +107,14 @@ def merge_args(cfg, args):
 def with_tta(cfg):
     """The config with test-time augmentation: its own, or else the mirror image."""
     cfg = deepcopy(cfg)
-    cfg.setdefault('tta_model', dict(type='AverageClsScoreTTA'))
+    cfg.setdefault('tta_model', dict(type='AverageLogitsTTA'))
     dataset = cfg.test_dataloader.dataset
     while 'pipeline' not in dataset:
         dataset = dataset.dataset  # of a wrapper, such as LongTailedDataset
     pipeline = dataset.pipeline
     if 'tta_pipeline' not in cfg:
-        flips = [dict(type='RandomFlip', prob=prob) for prob in (1.0, 0.0)]
+        # The plain image first: what is not averaged, such as features, is that of the first pass.
+        flips = [dict(type='RandomFlip', prob=prob) for prob in (0.0, 1.0)]
         cfg.tta_pipeline = deepcopy(pipeline[:-1])
         cfg.tta_pipeline.append(
             dict(type='TestTimeAug', transforms=[flips, [deepcopy(pipeline[-1])]])
@@ -119,16 +122,6 @@ def with_tta(cfg):
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     dataset.pipeline = cfg.tta_pipeline
     return cfg
-
-
-def short_names(paths: list[str]) -> list[str]:
-    """As many last parts of the paths as tell them apart."""
-    parts = [path.split('/') for path in paths]
-    for length in range(1, max(map(len, parts)) + 1):
-        names = ['/'.join(part[-length:]) for part in parts]
-        if len(set(names)) == len(names):
-            break
-    return names
 
 
 def test(cfg, checkpoint: str, predictions: str | None) -> tuple[dict, ShotAccuracy | None]:
@@ -211,6 +204,7 @@ def main():
         report[mode] = dict(rows=rows, **summary) if several else rows[name]
     if not is_main_process():
         return
+    print(f'tested on {describe_images(cfg.test_dataloader.dataset)}')
     print_report(table)
     if args.out_item == 'metrics':
         report = report if args.tta else report['no TTA']

@@ -1,9 +1,9 @@
 """Train a model: ``python tools/train.py CONFIG``.
 
-Ends with the accuracy of the last epoch on classes with many, medium and few training images. If
-there was more than one validation, the best epoch's is above it and says what it was chosen on. A
-resumed run may not know the validation of the epoch that it resumed from, as the checkpoint was
-written before it; "best of" counts those it knows.
+Ends with the accuracy of the last epoch on classes with many, medium and few training images, below
+a line that says which images were tested. If there was more than one validation, the best epoch's
+is above it and says what it was chosen on. A resumed run may not know the validation of the epoch
+that it resumed from, as the checkpoint was written before it; "best of" counts those it knows.
 """
 
 from _cli import base_parser, load_config
@@ -13,6 +13,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from mmpretrain.registry import RUNNERS
 
 import mmlt  # noqa: F401  (registers everything, before a Runner is built)
+from mmlt.datasets import describe_images, same_images
 from mmlt.engine.guard import guard_process, guard_runner, guarded, resume_path
 from mmlt.evaluation import format_shot_table
 
@@ -90,9 +91,9 @@ def progress(runner) -> tuple[str, int]:
 
 
 def chosen_on(cfg) -> str:
-    """What the best of several validations was chosen on; transforms do not make another set."""
+    """What the best of several validations was chosen on."""
     val, test = (cfg.get(name) for name in ('val_dataloader', 'test_dataloader'))
-    if not test or dict(val.dataset, pipeline=None) == dict(test.dataset, pipeline=None):
+    if not test or same_images(val.dataset, test.dataset):
         return 'on the test set'
     return 'on the validation set'
 
@@ -124,6 +125,7 @@ def main():
         runner.val_loop.run()  # the run had ended before, perhaps during its last validation
     rows = table_rows(runner)
     if any(rows.values()) and is_main_process():
+        print(f'validated on {describe_images(cfg.val_dataloader.dataset)}')
         print(format_shot_table(rows))
 
 

@@ -1,10 +1,12 @@
 """Train in two runs: STAGE1, then STAGE2 from the last weights of the first.
 
-    python tools/train_two_stage.py STAGE1 STAGE2 --work-dir DIR
+    python tools/train_two_stage.py STAGE1 STAGE2 --work-dir DIR [flags of train.py]
 
 Every stage is a run of tools/train.py (tools/dist_train.sh with --gpus), into DIR/stage1 and
-DIR/stage2; its command is printed first, so that it can be run by hand. Ends with both tables, or
-with the exit status of the stage that failed.
+DIR/stage2; its command is printed first, so that it can be run by hand. Flags that are not listed
+here go to both. Ends with both tables, or with the exit status of the stage that failed.
+
+The stages must train on the same images: another draw is refused before anything is trained.
 """
 
 import argparse
@@ -19,8 +21,8 @@ from pathlib import Path
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def parse_args() -> tuple[argparse.Namespace, list[str]]:
+    """Read the command line; what is unknown here is for tools/train.py."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -33,15 +35,18 @@ def parse_args() -> argparse.Namespace:
         help='go on where a run stopped: each stage from its last checkpoint, if it has one',
     )
     parser.add_argument('--gpus', type=int, default=1, metavar='N', help='processes of each stage')
-    for stage in (1, 2):
+    parser.add_argument(
+        '--class-counts', metavar='NAME', help='of both stages, as train.py takes it'
+    )
+    for flag, which in (('cfg', 'both stages'), ('stage1', 'stage 1'), ('stage2', 'stage 2')):
         parser.add_argument(
-            f'--stage{stage}-options',
+            f'--{flag}-options',
             nargs='+',
             default=[],
             metavar='key=value',
-            help=f'--cfg-options of stage {stage}',
+            help=f'--cfg-options of {which}',
         )
-    args = parser.parse_args()
+    args, train_flags = parser.parse_known_args()
     for name in ('stage1', 'stage2'):
         if not os.path.isfile(getattr(args, name)):
             parser.error(f'{name.upper()} {getattr(args, name)} does not exist')
@@ -50,7 +55,7 @@ def parse_args() -> argparse.Namespace:
     if set(' ,') & set(os.path.abspath(args.work_dir)):
         # Stage 2 is told the checkpoint by --cfg-options, which drops spaces and splits at commas.
         parser.error(f'--work-dir must have no space or comma, got {args.work_dir!r}')
-    return args
+    return args, train_flags
 
 
 def end_with_this_tool() -> None:
@@ -59,16 +64,70 @@ def end_with_this_tool() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
-def run_stage(stage: int, args: argparse.Namespace, *options: str) -> str:
+def options_of(stage: int, args: argparse.Namespace) -> list[str]:
+    """The ``--cfg-options`` of a stage: its own after those of both."""
+    return [*args.cfg_options, *getattr(args, f'stage{stage}_options')]
+
+
+def check_draws(args: argparse.Namespace) -> None:
+    """Refuse two stages that train on different images."""
+    # Imported here: a run that is told its flags are wrong need not wait for it.
+    from mmengine.config import Config, DictAction
+
+    def train_set(stage: int, change=None):
+        reader = argparse.ArgumentParser()
+        reader.add_argument('--options', nargs='+', action=DictAction, default={})
+        options = options_of(stage, args)
+        options = reader.parse_args(['--options', *options] * bool(options)).options
+        cfg = Config.fromfile(getattr(args, f'stage{stage}'), import_custom_modules=False)
+        if change:
+            cfg = change(cfg)
+        cfg.merge_from_dict(options)
+        return cfg.train_dataloader.dataset
+
+    def without_pipeline(dataset) -> dict:
+        inner = dict(dataset, pipeline=None)
+        return inner | {k: without_pipeline(v) for k, v in inner.items() if k == 'dataset'}
+
+    sets = [train_set(stage) for stage in (1, 2)]
+    # Other class counts are the same for both.
+    if without_pipeline(sets[0]) == without_pipeline(sets[1]):
+        return
+    from mmengine.registry import init_default_scope
+    from mmpretrain.registry import DATASETS
+
+    import mmlt  # noqa: F401  (registers everything)
+    from mmlt.config_class_counts import parse_class_counts, set_class_counts
+    from mmlt.datasets import describe_images, training_draw
+
+    if args.class_counts:
+        counts = parse_class_counts(args.class_counts)
+        sets = [train_set(n, lambda cfg: set_class_counts(cfg, counts)) for n in (1, 2)]
+    init_default_scope('mmpretrain')
+    draws = [training_draw(DATASETS.build(dataset)) for dataset in sets]
+    if draws[0] != draws[1]:
+        lines = (
+            f'stage {n}: {describe_images(dataset)}, hash {draw}'
+            for n, (dataset, draw) in enumerate(zip(sets, draws), start=1)
+        )
+        sys.exit(
+            'error: the stages train on different images, so that the second would see what the '
+            'first was not trained on:\n' + '\n'.join(lines)
+        )
+
+
+def run_stage(stage: int, args: argparse.Namespace, flags: list[str], *options: str) -> str:
     """Run a stage to its end; returns the table that it printed last."""
     tools = Path(__file__).parent
     config = getattr(args, f'stage{stage}')
-    options = [*getattr(args, f'stage{stage}_options'), *options]
+    options = [*options_of(stage, args), *options]
     command = [sys.executable, str(tools / 'train.py'), config]
     if args.gpus > 1:
         command = [str(tools / 'dist_train.sh'), config, str(args.gpus)]
     command += ['--work-dir', os.path.join(args.work_dir, f'stage{stage}')]
-    command += ['--resume'] * args.resume + ['--cfg-options', *options] * bool(options)
+    command += ['--class-counts', args.class_counts] if args.class_counts else []
+    command += ['--resume'] * args.resume + flags
+    command += ['--cfg-options', *options] * bool(options)
     print(f'# stage {stage}\n{shlex.join(command)}', flush=True)
     lines, stopped = [], []
     with subprocess.Popen(
@@ -82,7 +141,7 @@ def run_stage(stage: int, args: argparse.Namespace, *options: str) -> str:
         before = {signum: signal.signal(signum, pass_on) for signum in SIGNALS}
         for line in run.stdout:
             print(line, end='', flush=True)
-            if line.split()[:3] == ['many', 'medium', 'few']:
+            if line.startswith('validated on '):
                 lines = [line]
             elif lines:
                 lines.append(line)
@@ -100,8 +159,9 @@ def run_stage(stage: int, args: argparse.Namespace, *options: str) -> str:
 
 def main() -> None:
     """Run both stages, then print both tables."""
-    args = parse_args()
-    first = run_stage(1, args)
+    args, flags = parse_args()
+    check_draws(args)
+    first = run_stage(1, args, flags)
     # mmengine's find_latest_checkpoint reads the same file; to import it takes seconds.
     last = Path(args.work_dir, 'stage1', 'last_checkpoint')
     if not last.exists():
@@ -109,7 +169,7 @@ def main() -> None:
     # A resumed stage 2 has its own weights: train.py --resume then ignores load_from.
     named = Path(last.read_text().strip())
     here = last.with_name(named.name)  # also after the work dir was moved
-    second = run_stage(2, args, f'load_from={here if here.is_file() else named}')
+    second = run_stage(2, args, flags, f'load_from={here if here.is_file() else named}')
     print(f'# stage 1\n{first}# stage 2\n{second}', end='')
 
 

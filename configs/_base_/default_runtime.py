@@ -32,5 +32,6 @@ log_level = 'INFO'
 load_from = None
 resume = False
 
-# tools/test.py --tta: the mean score of an image and of its mirror image.
-tta_model = dict(type='AverageClsScoreTTA')
+# tools/test.py --tta: the mean of the logits of an image and of its mirror image, as the released
+# BCE3S has it; AverageClsScoreTTA takes the mean of the scores.
+tta_model = dict(type='AverageLogitsTTA')

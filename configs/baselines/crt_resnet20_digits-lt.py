@@ -4,15 +4,15 @@
 #       configs/baselines/crt_resnet20_digits-lt.py --work-dir work_dirs/crt_digits
 _base_ = './ce_resnet20_digits-lt.py'
 
-custom_hooks = [
-    dict(
+default_hooks = dict(
+    retraining=dict(
         type='ClassifierRetrainingHook',
         begin_epoch=0,
         joint='softmax',
         reset=True,
         weight_decay=5e-4,
     )
-]
+)
 train_dataloader = dict(sampler=dict(_delete_=True, type='ClassBalancedSampler', power=1.0))
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=25, by_epoch=True)]
 train_cfg = dict(max_epochs=25)

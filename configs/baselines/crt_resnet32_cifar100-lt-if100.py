@@ -6,15 +6,15 @@
 # Rate and decay are ours; ten epochs with cosine are Kang's on ImageNet-LT. Not run.
 _base_ = './ce_resnet32_cifar100-lt-if100.py'
 
-custom_hooks = [
-    dict(
+default_hooks = dict(
+    retraining=dict(
         type='ClassifierRetrainingHook',
         begin_epoch=0,
         joint='softmax',
         reset=True,
         weight_decay=5e-4,
     )
-]
+)
 # Every class equally often; an epoch has as many draws as there are images.
 train_dataloader = dict(sampler=dict(_delete_=True, type='ClassBalancedSampler', power=1.0))
 optim_wrapper = dict(optimizer=dict(lr=0.1))

@@ -1,8 +1,8 @@
 # BCE3S on Places-LT with ResNet-152, from ImageNet weights as is usual on Places-LT.
 #
-#   tools/dist_train.sh configs/bce3s/resnet152_places-lt.py 4 --auto-scale-lr
+#   tools/dist_train.sh configs/bce3s/resnet152_places-lt.py 4
 #
-# Not in the paper: the schedule is ours. Not run.
+# 4 x 32 images a step; one or two GPUs: README.md, "Batch". Not in the paper: the schedule is ours. Not run.
 _base_ = [
     '../_base_/models/resnet152.py',
     '../_base_/datasets/places-lt.py',

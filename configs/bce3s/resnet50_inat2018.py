@@ -1,8 +1,9 @@
 # BCE3S on iNaturalist 2018 with ResNet-50, 180 epochs; first stage.
 #
-#   tools/dist_train.sh configs/bce3s/resnet50_inat2018.py 4 --auto-scale-lr
+#   tools/dist_train.sh configs/bce3s/resnet50_inat2018.py 4
 #
-# Paper, table 5: 77.16 many, 74.45 medium, 72.78 few, 73.99 all. This config: not run.
+# 4 x 64 images a step, the paper's 256; one or two GPUs: README.md, "Batch". Paper, table 5: 77.16
+# many, 74.45 medium, 72.78 few, 73.99 all (these do not add up). This config: not run.
 _base_ = [
     '../_base_/models/resnet50.py',
     '../_base_/datasets/inat2018.py',

@@ -1,6 +1,6 @@
 # BCL on ImageNet-LT with ResNet-50.
 #
-#   tools/dist_train.sh configs/bcl/resnet50_imagenet-lt.py 4 --auto-scale-lr
+#   tools/dist_train.sh configs/bcl/resnet50_imagenet-lt.py 4
 #
 # Paper, table 5: 56.0. Not run.
 _base_ = [

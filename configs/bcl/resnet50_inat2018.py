@@ -1,6 +1,6 @@
 # BCL on iNaturalist 2018 with ResNet-50.
 #
-#   tools/dist_train.sh configs/bcl/resnet50_inat2018.py 4 --auto-scale-lr
+#   tools/dist_train.sh configs/bcl/resnet50_inat2018.py 4
 #
 # Paper, table 5: 71.8. Not run.
 _base_ = [

@@ -1,6 +1,6 @@
 # DBM-BS on ImageNet-LT with ResNet-50.
 #
-#   tools/dist_train.sh configs/dbm/dbm-bs_resnet50_imagenet-lt.py 4 --auto-scale-lr
+#   tools/dist_train.sh configs/dbm/dbm-bs_resnet50_imagenet-lt.py 4
 #
 # The paper has DBM-BCL and DBM-GML here; its schedule, augmentation, s and K. Not run.
 _base_ = [

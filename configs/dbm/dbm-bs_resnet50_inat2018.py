@@ -1,6 +1,6 @@
 # DBM-BS on iNaturalist 2018 with ResNet-50.
 #
-#   tools/dist_train.sh configs/dbm/dbm-bs_resnet50_inat2018.py 4 --auto-scale-lr
+#   tools/dist_train.sh configs/dbm/dbm-bs_resnet50_inat2018.py 4
 #
 # The paper has DBM-BCL and DBM-GML here; its schedule, augmentation, s and K. Not run.
 _base_ = [

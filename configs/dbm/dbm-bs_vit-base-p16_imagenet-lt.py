@@ -25,3 +25,4 @@ model = dict(
         scale=30.0,
     )
 )
+train_dataloader = dict(batch_size=128)

@@ -6,4 +6,4 @@
 _base_ = './dbm-ce_resnet32_cifar10-lt-if100.py'
 
 # Class weights in the last 40 epochs.
-custom_hooks = [dict(type='DeferredReweightingHook', begin_epoch=160)]
+default_hooks = dict(reweighting=dict(type='DeferredReweightingHook', begin_epoch=160))

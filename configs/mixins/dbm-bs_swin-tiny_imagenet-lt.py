@@ -21,4 +21,7 @@ val_dataloader = dict(dataset=dict(_delete_=True, **val_set))
 test_dataloader = dict(dataset=dict(_delete_=True, **test_set))
 val_evaluator = dict(_delete_=True, type='ShotAccuracy', class_counts='imagenet-lt')
 test_evaluator = val_evaluator
-custom_hooks = [dict(type='ClassCountsCheckHook'), dict(type='EpochSeedHook')]
+default_hooks = dict(
+    class_counts_check=dict(type='ClassCountsCheckHook'),
+    epoch_seed=dict(type='EpochSeedHook'),
+)

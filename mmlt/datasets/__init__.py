@@ -2,6 +2,7 @@
 
 from mmlt.datasets import transforms
 from mmlt.datasets.digits import DigitsLT
+from mmlt.datasets.image_source import describe_images, same_images, training_draw
 from mmlt.datasets.imagenet_lt import ImageNetLT
 from mmlt.datasets.inaturalist import INaturalist2018
 from mmlt.datasets.long_tailed import LongTailedDataset
@@ -19,5 +20,8 @@ __all__ = [
     'MixPartnerDataset',
     'PathLabelDataset',
     'PlacesLT',
+    'describe_images',
+    'same_images',
+    'training_draw',
     'transforms',
 ]

@@ -7,6 +7,8 @@ from mmlt.visualization.class_matrices import draw_confusion_matrix, draw_separa
 from mmlt.visualization.contact_sheet import draw_contact_sheet
 from mmlt.visualization.embedding import Embedding, draw_embedding, embed_tsne
 from mmlt.visualization.html_report import Picture, Table, html_page
+from mmlt.visualization.margins import draw_dbm_margins
+from mmlt.visualization.model_grids import draw_embedding_grid, draw_separability_grid
 from mmlt.visualization.reliability import draw_reliability
 from mmlt.visualization.style import render, save_figure
 from mmlt.visualization.training_curves import (
@@ -26,8 +28,11 @@ __all__ = [
     'draw_class_curves',
     'draw_confusion_matrix',
     'draw_contact_sheet',
+    'draw_dbm_margins',
     'draw_embedding',
+    'draw_embedding_grid',
     'draw_reliability',
+    'draw_separability_grid',
     'draw_separability_matrix',
     'draw_training_curves',
     'embed_tsne',

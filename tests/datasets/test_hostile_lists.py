@@ -75,6 +75,15 @@ def test_what_unpacks_without_end_is_cut(tmp_path, monkeypatch):
         read_path_label_list(written(tmp_path, gzip.compress(b'a.jpg 0\n' * 1000)))
 
 
+def error_of(read, path):
+    """The documented error of a reader, or None."""
+    try:
+        assert read(path)
+    except (ValueError, TypeError) as error:
+        return error
+    return None
+
+
 def coco(
     images=({'id': 1, 'file_name': 'a.jpg'},), annotations=({'image_id': 1, 'category_id': 0},)
 ):

@@ -152,7 +152,7 @@ def test_a_run_with_weighted_partners_ends_in_weights_of_its_own(begin_epoch, tm
                 type='MixPartnerDataset', power=power, dataset=cfg.train_dataloader.dataset
             )
         cfg.train_cfg.update(max_epochs=2 if begin_epoch == 1 else 1)
-        cfg.custom_hooks[-1].begin_epoch = begin_epoch
+        cfg.default_hooks.retraining.begin_epoch = begin_epoch
         cfg.param_scheduler = []
         cfg.work_dir = str(tmp_path / name)
         cfg.experiment_name = f'{tmp_path.name}-{name}'

@@ -15,7 +15,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmpretrain.registry import MODELS, TRANSFORMS
 
-import mmlt  # noqa: F401
+from mmlt.models.targets import view_targets
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 CIFAR = list(itertools.product(['cifar10-lt', 'cifar100-lt'], ['pickle', 'folder']))
@@ -114,9 +114,11 @@ def view_transforms(case, view):
 
 @cases(*CIFAR, *PHOTOS)
 def test_pipelines_of_one_view_give_uint8_images_that_follow_the_seed(case):
-    names = {name for name in case.cfg if name.endswith('_pipeline')} - {'contrastive_pipeline'}
-    policy = {'rand_augment_pipeline'} if case.size == 224 else set()  # CIFAR has AutoAugment
-    assert names == {'train_pipeline', 'test_pipeline'} | policy
+    pipelines = {name: value for name, value in case.cfg.items() if name.endswith('_pipeline')}
+    names = {name for name, steps in pipelines.items() if 'MultiView' not in str(steps)}
+    # CIFAR has AutoAugment in train_pipeline.
+    other = 'rand_augment_pipeline' if case.size == 224 else 'plain_pipeline'
+    assert names == {'train_pipeline', 'test_pipeline', other}
     for name in names:
         pipeline = build(case.cfg[name])
         packed, again, other = (run(pipeline, case.item(1), k) for k in (1, 1, 2))
@@ -125,6 +127,38 @@ def test_pipelines_of_one_view_give_uint8_images_that_follow_the_seed(case):
         assert packed['data_samples'].gt_label.tolist() == [1]
         assert torch.equal(packed['inputs'], again['inputs'])
         assert torch.equal(packed['inputs'], other['inputs']) == (name == 'test_pipeline')
+
+
+@cases(*CIFAR, *PHOTOS)
+def test_other_views_are_three_that_differ(case):
+    names = {name for name in case.cfg if name.endswith('_pipeline')}
+    more = {'sim_rand_pipeline', 'rand_rand_pipeline'}
+    more = more if case.size == 224 else {'contrastive_blur_pipeline'}
+    assert more <= names
+    for name in more:
+        seed(0)
+        views = build(case.cfg[name])(case.item(2))['inputs']
+        assert [view.shape for view in views] == [(3, case.size, case.size)] * 3
+        assert not any(torch.equal(*pair) for pair in itertools.combinations(views, 2))
+
+
+@cases(('cifar10-lt', 'pickle'))
+@pytest.mark.parametrize('case', ['drawn'], indirect=True)
+def test_the_blur_is_between_those_of_its_two_sigmas_and_in_every_other_view(case):
+    blur = case.cfg.sim_augment_blur[-2]
+    assert blur.prob == 0.5
+    image = np.zeros((32, 32, 3), np.uint8)
+    image[16, 16] = 255
+    to_pil, from_pil = case.cfg.sim_augment[2], case.cfg.sim_augment[-1]
+    once = build([to_pil, dict(blur, prob=1.0), from_pil])
+    seed(0)
+    peaks = [once(dict(img=image.copy()))['img'].max() for _ in range(50)]
+    # A point under a Gaussian: 255 / (2 pi sigma^2) in the middle, 10 for sigma 2.
+    assert 9 <= min(peaks) <= 12
+    assert max(peaks) > 150
+    often = build([to_pil, blur, from_pil])
+    changed = sum((often(dict(img=image.copy()))['img'] != image).any() for _ in range(200))
+    assert 70 <= changed <= 126  # sigma near 0.1 blurs nothing either
 
 
 @cases(*CIFAR, *PHOTOS)
@@ -220,6 +254,54 @@ def test_rand_augment_pads_with_the_mean_colour(kind):
     assert mean in colours <= {mean, (255, 255, 255)}
 
 
+def test_posterize_drops_a_part_of_a_bit():
+    ramp = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
+    cfg = Config.fromfile(CONFIGS / '_base_/datasets/photos_224.py')
+    (policy,) = (p for p in cfg.rand_augment[-1].policies if 'Posterize' in p.type)
+    options = dict(policy, prob=1.0, magnitude_std=0.0)
+    for level, bits in ((10, 4), (9.99, 3), (7.5, 3), (7.4, 2)):
+        out = build([dict(options, magnitude_level=level)])(dict(img=ramp.copy()))['img']
+        assert len(np.unique(out)) == 2**bits
+        assert (out == ramp >> 8 - bits << 8 - bits).all()
+    seed(0)
+    augment = build([dict(options, magnitude_level=10, magnitude_std=0.5)])
+    left = [len(np.unique(augment(dict(img=ramp.copy()))['img'])) for _ in range(200)]
+    # The level is clipped at 10: half of the draws are there, and keep four bits.
+    assert set(left) == {8, 16}
+    assert 72 <= left.count(16) <= 128
+
+
+def test_cutout_hides_what_its_enumeration_says():
+    cutout = build([dict(type='CifarCutout', length=16)]).transforms[0]
+    hidden = np.zeros((32, 32))
+    for row, column in itertools.product(range(32), repeat=2):
+        draws = iter((row, column))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(np.random, 'randint', lambda size, draws=draws: next(draws))
+            out = cutout(dict(img=np.ones((32, 32, 3), np.uint8)))['img']
+        inside = [max(0, c - 8) for c in (row, column)], [min(32, c + 8) for c in (row, column)]
+        wanted = np.ones((32, 32))
+        wanted[inside[0][0] : inside[1][0], inside[0][1] : inside[1][1]] = 0
+        assert (out == wanted[..., None]).all()
+        hidden += out[..., 0] == 0
+    assert hidden.mean() / 1024 == pytest.approx(0.1914, abs=5e-5)  # mmcv's hides 0.2231
+    assert hidden.min() > 0
+    assert all(edge.min() > 0 for edge in (hidden[0], hidden[-1], hidden[:, 0], hidden[:, -1]))
+
+
+def test_what_cutout_hides_is_black_before_the_normalisation():
+    cfg = Config.fromfile(CONFIGS / '_base_/datasets/cifar100-lt.py')
+    (cutout,) = (step for step in cfg.train_pipeline if step.type == 'CifarCutout')
+    image = np.full((32, 32, 3), 255, np.uint8)
+    seed(0)
+    packed = build([cutout, PACK])(dict(img=image, gt_label=0))
+    assert (image == 255).all()  # a copy: the image in memory is drawn again next epoch
+    prep = MODELS.build(dict(cfg.data_preprocessor, type='ClsDataPreprocessor'))
+    images = prep(dict(inputs=[packed['inputs']]), training=True)['inputs'][0]
+    lowest = [-m / s for m, s in zip(cfg.data_preprocessor.mean, cfg.data_preprocessor.std)]
+    assert images.amin(dim=(1, 2)).tolist() == pytest.approx(lowest, rel=1e-5)
+
+
 def test_rand_augment_leaves_something_to_see():
     cfg = Config.fromfile(CONFIGS / '_base_/datasets/photos_224.py')
     augment = build([dict(cfg.rand_augment[-1])])
@@ -271,9 +353,9 @@ def test_a_loaded_batch_becomes_stacked_views(case, workers, collate):
     loaded = first_batch(case, workers, collate)
     batch = preprocessor(loaded, training=True)
     order = [sample.gt_label.item() for sample in batch['data_samples']]
-    assert sorted(order[:BATCH]) == list(range(BATCH))
-    assert order == order[:BATCH] * 3
-    assert [s.view for s in batch['data_samples']] == [v for v in range(3) for _ in range(BATCH)]
+    assert sorted(order) == list(range(BATCH))
+    # A data sample an image; each view has its labels.
+    assert [labels.tolist() for labels in view_targets(batch['data_samples'])] == [order] * 3
 
     rgb = torch.stack([image for view in loaded['inputs'] for image in view])
     rgb = rgb[:, [2, 1, 0]] if case.is_bgr else rgb

@@ -207,5 +207,5 @@ def test_bad_arguments_are_told_at_once(kwargs, message):
 @pytest.mark.parametrize('data', ['cifar10', 'cifar100'])
 def test_shipped_configs_switch_after_160_of_200_epochs(config, data):
     cfg = Config.fromfile(CONFIGS / f'{config}_resnet32_{data}-lt-if100.py')
-    assert cfg.custom_hooks == [dict(type='DeferredReweightingHook', begin_epoch=160)]
+    assert cfg.default_hooks.reweighting == dict(type='DeferredReweightingHook', begin_epoch=160)
     assert cfg.train_cfg.max_epochs == 200

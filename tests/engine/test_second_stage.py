@@ -76,7 +76,7 @@ def test_crt_begins_from_new_class_vectors(stage1, tmp_path):
     new = weights(tmp_path / 'reset', 1)['head.classifier.weight']
     assert torch.nn.functional.cosine_similarity(old.flatten(), new.flatten(), dim=0).abs() < 0.3
     assert new.abs().max() <= 64**-0.5  # nn.Linear's own initial range
-    options['custom_hooks.0.reset'] = False
+    options['default_hooks.retraining.reset'] = False
     run('baselines/crt_resnet20_digits-lt.py', tmp_path / 'kept', 1, **options)
     assert torch.equal(weights(tmp_path / 'kept', 1)['head.classifier.weight'], old)
 
@@ -103,10 +103,7 @@ def test_a_resumed_second_stage_ends_as_an_unbroken_one(resume_at, stage1, tmp_p
     options = {'load_from': load_from}
 
     def go(name, epochs, **more):
-        cfg = Config.fromfile(CONFIGS / config)
-        return run(
-            config, tmp_path / name, epochs, custom_hooks=[*cfg.custom_hooks, *hooks], **more
-        )
+        return run(config, tmp_path / name, epochs, custom_hooks=hooks, **more)
 
     go('whole', 3, **options)
     go('broken', resume_at, **options)
@@ -122,7 +119,7 @@ def test_a_second_stage_without_a_first_is_refused(tmp_path):
 def test_an_unknown_part_is_refused(stage1, tmp_path):
     options = {
         'load_from': str(stage1 / 'bce3s/epoch_2.pth'),
-        'custom_hooks.0.trained': 'classifier.scale',
+        'default_hooks.retraining.trained': 'classifier.scale',
     }
     with pytest.raises(ValueError, match="trained='classifier.scale' is no part of BCE3SHead"):
         run('bce3s/stage2_resnet20_digits-lt.py', tmp_path / 'unknown', **options)
@@ -138,7 +135,8 @@ def test_an_unknown_part_is_refused(stage1, tmp_path):
     ],
 )
 def test_a_typo_is_told_before_the_first_stage(option, value, error, tmp_path):
-    options = {'custom_hooks.0.begin_epoch': 1, f'custom_hooks.0.{option}': value}
+    prefix = 'default_hooks.retraining'
+    options = {f'{prefix}.begin_epoch': 1, f'{prefix}.{option}': value}
     cfg = Config.fromfile(CONFIGS / 'bce3s/resnet20_digits-lt.py')
     cfg.work_dir, cfg.experiment_name = str(tmp_path), tmp_path.name
     cfg.merge_from_dict(options)

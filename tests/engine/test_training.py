@@ -18,7 +18,7 @@ def short_run(work_dir, max_epochs=4, begin_epoch=2, **options) -> Runner:
     cfg.work_dir = str(work_dir)
     cfg.experiment_name = f'{work_dir.name}-{max_epochs}'
     cfg.train_cfg.update(max_epochs=max_epochs, val_interval=2)
-    cfg.custom_hooks[-1].begin_epoch = begin_epoch
+    cfg.default_hooks.retraining.begin_epoch = begin_epoch
     cfg.param_scheduler = [
         dict(type='CosineAnnealingLR', begin=0, end=2, T_max=2, eta_min=0.01),
         dict(type='CosineAnnealingLR', begin=2, end=4, T_max=2),

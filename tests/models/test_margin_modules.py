@@ -18,6 +18,7 @@ MARGINS = {
     'LDAMMargin': dict(class_counts=COUNTS),
     'cosface': dict(type='ConstantMargin', margin=0.35),
     'arcface': dict(type='ConstantMargin', margin=0.5, kind='angle'),
+    'SphereFaceMargin': dict(multiplier=3),
 }
 EVERY = pytest.mark.parametrize('name', list(MARGINS))
 
@@ -35,6 +36,8 @@ def positive(name, theta, y):
         return dbm.eq_9(theta, y, dbm.eq_6(COUNTS, y, 0.6, 1.0))
     if name == 'LDAMMargin':
         return dbm.ldam(theta, y, dbm.ldam_factor(COUNTS, 0.5), COUNTS)
+    if name == 'SphereFaceMargin':
+        return dbm.sphereface(theta, y, 3)
     return dbm.cosface(theta, y, 0.35) if name == 'cosface' else dbm.arcface(theta, y, 0.5)
 
 
@@ -140,6 +143,20 @@ def test_margin_module_is_the_loop(name, batch):
     torch.testing.assert_close(got, wanted, rtol=1e-6, atol=1e-5)
 
 
+def test_sphereface_falls_at_every_angle_and_its_slope_is_finite():
+    margin = build('SphereFaceMargin', multiplier=4)
+    cosine = torch.cos(torch.linspace(0, math.pi, 500, dtype=torch.float64))[:, None]
+    cosine.requires_grad_()
+    own = margin(cosine, torch.zeros(500, dtype=torch.int64), 1.0)
+    assert (own.diff(dim=0) < 0).all()
+    assert own[0] == 1
+    assert own[-1].item() == pytest.approx(1 - 2 * 4)
+    own.sum().backward()
+    assert cosine.grad.abs().max() == pytest.approx(16)  # m^2, at both ends
+    plain = build('SphereFaceMargin', multiplier=1)(cosine, torch.zeros(500).long(), 2.0)
+    torch.testing.assert_close(plain, 2 * cosine)
+
+
 @pytest.mark.parametrize(
     'options',
     [
@@ -223,13 +240,15 @@ def test_half_cosines_are_computed_in_float32(name, dtype, batch):
         ('DBMMargin', dict(instance_weight=-2.0), ValueError, 'instance_weight .*got -2.0'),
         ('LDAMMargin', dict(max_margin=3), ValueError, r'max_margin must be in .*, got 3'),
         ('LDAMMargin', dict(class_counts='no-lt'), ValueError, "unknown class_counts 'no-lt'"),
+        ('SphereFaceMargin', dict(multiplier=1.5), ValueError, 'whole number .*got 1.5'),
+        ('SphereFaceMargin', dict(multiplier=0), ValueError, 'whole number .*got 0'),
         ('ConstantMargin', dict(margin=-0.1), ValueError, 'margin must be in .*, got -0.1'),
         ('ConstantMargin', dict(margin=2.5), ValueError, r'margin .*\[0, 2\] for kind .cosine'),
         ('ConstantMargin', dict(margin=0.1, kind='sine'), ValueError, "kind .*got 'sine'"),
     ],
 )
 def test_bad_margin_options_are_refused(kind, options, error, message):
-    if kind != 'ConstantMargin':
+    if kind in ('DBMMargin', 'LDAMMargin'):
         options = dict(class_counts=COUNTS) | options
     with pytest.raises(error, match=message):
         build(kind, **options)

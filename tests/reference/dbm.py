@@ -28,6 +28,12 @@ def arcface(theta, y, m):
     return math.cos(theta[y]) - (1 - math.cos(min(m, math.pi)))
 
 
+def sphereface(theta, y, m):
+    """Table 1, with the pieces that let it fall on behind pi / m (Liu et al. 2017, eq. 7)."""
+    k = min(math.floor(m * theta[y] / math.pi), m - 1)
+    return (-1) ** k * math.cos(m * theta[y]) - 2 * k
+
+
 def ldam(theta, y, m, counts):
     """Table 1: m as a factor, so the margin of class k is m n_k^(-1/4)."""
     return math.cos(theta[y]) - m * counts[y] ** (-1 / 4)

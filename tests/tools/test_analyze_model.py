@@ -3,15 +3,14 @@
 import csv
 import importlib
 import json
-import os
-import subprocess
 import sys
 from html.parser import HTMLParser
-from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 import torch
+from commands import ROOT
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.visualization import LocalVisBackend
@@ -19,11 +18,10 @@ from mmpretrain.registry import MODELS, VISBACKENDS
 from PIL import Image
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
+from mmlt.analysis import build_loader, give_to_backends
 from mmlt.datasets import DigitsLT
 from mmlt.functional import classifier_separability
-from mmlt.models.heads import TripartiteHead
 
-ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / 'tools' / 'analysis_tools'
 CONFIG = str(ROOT / 'configs' / 'bce3s' / 'resnet20_digits-lt.py')
 PICTURES = (
@@ -34,11 +32,7 @@ GROUPS = {'many': [0], 'medium': [1, 2, 3, 4], 'few': [5, 6, 7, 8, 9]}
 
 
 def command(tool, *words):
-    result = subprocess.run(
-        [sys.executable, str(ROOT / 'tools' / tool), *map(str, words)],
-        env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT)),
-        text=True, capture_output=True, timeout=300,
-    )  # fmt: skip
+    result = commands.command(sys.executable, f'tools/{tool}', *words)
     assert 'Traceback' not in result.stderr, result.stderr
     return result
 
@@ -50,12 +44,6 @@ def main(tool, *words):
         importlib.import_module(tool).main(list(map(str, words)))
     finally:
         sys.path.remove(str(FOLDER))
-
-
-@pytest.fixture
-def tool(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    return importlib.import_module('analyze_model')
 
 
 class Page(HTMLParser):
@@ -92,7 +80,7 @@ class FolderVisBackend(LocalVisBackend):
 @pytest.fixture(scope='module')
 def checkpoint(tmp_path_factory):
     work_dir = tmp_path_factory.mktemp('run')
-    options = ['train_cfg.max_epochs=1', 'custom_hooks=[]']
+    options = ['train_cfg.max_epochs=1', 'default_hooks.retraining.begin_epoch=125']
     result = command('train.py', CONFIG, '--work-dir', work_dir, '--cfg-options', *options)
     assert result.returncode == 0, result.stderr
     return work_dir / 'epoch_1.pth'
@@ -111,7 +99,7 @@ def report(checkpoint, tmp_path_factory):
 def adjusted(checkpoint, tmp_path_factory):
     """The same with adjusted logits, without t-SNE, and given to another backend."""
     out = tmp_path_factory.mktemp('adjusted')
-    options = ['model.head.logit_adjustment=5.0', 'visualizer.vis_backends.0.type=FolderVisBackend']
+    options = ['model.head.adjustment.tau=5.0', 'visualizer.vis_backends.0.type=FolderVisBackend']
     main(
         'analyze_model', CONFIG, checkpoint, '--out', out, '--no-tsne', '--name', '<adjusted>',
         '--cfg-options', *options,
@@ -225,10 +213,10 @@ def test_other_backends_are_given_the_pictures(adjusted):
     np.testing.assert_array_equal(given, own)
 
 
-def test_tensorboard_is_given_the_pictures(report, tool, tmp_path):
+def test_tensorboard_is_given_the_pictures(report, tmp_path):
     cfg = Config.fromfile(CONFIG)
     cfg.visualizer.vis_backends = [dict(type='TensorboardVisBackend')]
-    tool.give_to_backends(cfg, tmp_path, {'tsne': (report / 'tsne.png').read_bytes()})
+    give_to_backends(cfg, tmp_path, {'tsne': (report / 'tsne.png').read_bytes()})
     assert any('tfevents' in path.name for path in tmp_path.rglob('*'))
 
 
@@ -313,21 +301,21 @@ def test_a_folder_without_report_is_named(report, tmp_path):
         main('compare_models', report, tmp_path, '--out', tmp_path / 'out')
 
 
-def test_a_checkpoint_of_another_config_is_named(tool, checkpoint, tmp_path):
+def test_a_checkpoint_of_another_config_is_named(checkpoint, tmp_path):
     weights = torch.load(checkpoint, weights_only=True)['state_dict']
     del weights['head.classifier.weight']
     torch.save(weights, tmp_path / 'x.pth')
     with pytest.raises(ValueError, match=r'has no head.classifier.weight of shape \(10, 64\)'):
-        tool.main([CONFIG, str(tmp_path / 'x.pth'), '--out', str(tmp_path)])
+        main('analyze_model', CONFIG, tmp_path / 'x.pth', '--out', tmp_path)
 
 
-def test_training_images_are_seen_as_in_the_test(tool):
+def test_training_images_are_seen_as_in_the_test():
     cfg = Config.fromfile(CONFIG)
     cfg.train_dataloader.dataset = dict(
         type='MixPartnerDataset', dataset=cfg.train_dataloader.dataset
     )
     init_default_scope('mmpretrain')
-    loader = tool.build_loader(cfg, 'train')
+    loader = build_loader(cfg, 'train')
     images = torch.cat([batch['inputs'] for batch in loader])
     data = DigitsLT('train')
     plain = {data.get_data_info(i)['img'].transpose(2, 0, 1).tobytes() for i in range(len(data))}
@@ -351,28 +339,3 @@ def test_without_a_classifier_its_parts_are_left_out(tmp_path, capsys):
     assert values['neural_collapse'] is None
     assert 'classifier_separability' not in values['geometry']
     assert 0 < values['geometry']['angular_distance']['mean'] < 90  # to the class means
-
-
-@pytest.mark.parametrize(
-    ('classifier', 'options'),
-    [
-        ('NormedLinear', {}),
-        ('CosineLinear', {}),
-        ('torch.nn.Linear', dict(tau_normalization=0.5)),
-        ('torch.nn.Linear', dict(logit_adjustment=1.0)),
-    ],
-)
-def test_the_classifier_is_taken_as_it_decides(tool, classifier, options):
-    head = TripartiteHead(
-        5, 4, [100, 50, 20, 10, 5], classifier=dict(type=classifier), **options
-    ).eval()
-    found = tool.classifier_of(head, 4)
-    assert torch.equal(found.vectors, head.classifier.weight)
-    features = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        logits = head((features,)).double()
-    if classifier == 'CosineLinear':  # of features of unit length
-        logits *= features.double().norm(dim=1, keepdim=True)
-    torch.testing.assert_close(
-        features.double() @ found.weight.T + found.bias, logits, rtol=1e-5, atol=1e-5
-    )

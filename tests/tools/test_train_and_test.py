@@ -1,7 +1,6 @@
 """The command line, as a user runs it: train, kill, resume, test, several processes."""
 
 import json
-import os
 import re
 import runpy
 import signal
@@ -13,31 +12,19 @@ from pathlib import Path
 import mmengine
 import pytest
 import torch
+from commands import ROOT, command, environment
 
 import mmlt  # noqa: F401  (torch may then load what mmengine puts into checkpoints)
 
-ROOT = Path(__file__).parents[2]
 CONFIG = 'configs/bce3s/resnet20_digits-lt.py'
 COLUMNS = ['many', 'medium', 'few', 'all', 'macro', 'worst', 'harmonic']
 # Two epochs of stage 1 and one of stage 2.
 SHORT = [
     'train_cfg.max_epochs=3',
     'train_cfg.val_interval=3',
-    'custom_hooks.0.begin_epoch=2',
+    'default_hooks.retraining.begin_epoch=2',
     'default_hooks.checkpoint.max_keep_ckpts=-1',
 ]
-
-
-def command(*words: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        words, cwd=ROOT, env=environment(), text=True, capture_output=True, timeout=300
-    )
-
-
-def environment() -> dict:
-    # dist_train.sh says "python": let it be this one.
-    path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
-    return dict(os.environ, PATH=path, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT))
 
 
 def run_here(words: str, monkeypatch) -> None:
@@ -106,6 +93,7 @@ def trained(tmp_path_factory):
 def test_train_ends_with_the_table_of_the_last_epoch(trained):
     work_dir, stdout = trained
     assert list(table(stdout)) == ['epoch 3 (last)']
+    assert stdout.splitlines()[-3] == 'validated on DigitsLT, split test'
     assert 'Stage 2 from epoch 3: classifier only' in stdout
     logged = re.findall(r'Epoch\(val\) \[3\].*shot/all: ([\d.]+)', stdout)[-1]
     assert stdout.splitlines()[-1].split()[6] == f'{float(logged):.2f}'
@@ -122,6 +110,7 @@ def test_test_repeats_the_numbers_of_training(trained, tmp_path):
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert table(result.stdout) == {'no TTA': table(stdout)['epoch 3 (last)']}
+    assert 'tested on DigitsLT, split test' in result.stdout.splitlines()
     written = json.loads(out.read_text())
     assert [f'{written[f"shot/{name}"]:.2f}' for name in COLUMNS] == table(stdout)['epoch 3 (last)']
 
@@ -139,7 +128,7 @@ def test_tta_is_printed_below_the_numbers_without_it(trained, tmp_path):
     assert rows['no TTA'] == table(stdout)['epoch 3 (last)']
     right = [int(p['pred_score'].argmax()) == int(p['gt_label']) for p in mmengine.load(out)]
     assert len(right) == 600
-    assert f'{100 * sum(right) / 600:.2f}' == rows['flip TTA'][3]  # of the mean score
+    assert f'{100 * sum(right) / 600:.2f}' == rows['flip TTA'][3]  # of the mean logits
     assert rows['flip TTA'] != rows['no TTA']
 
 

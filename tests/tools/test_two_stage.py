@@ -6,10 +6,9 @@ import signal
 import sys
 
 import pytest
+from commands import ROOT, command
 from test_train_and_test import (
     CONFIG,
-    ROOT,
-    command,
     kill_after_first_checkpoint,
     same_weights,
     table,
@@ -18,7 +17,7 @@ from test_train_and_test import (
 
 STAGE2 = f"""
 _base_ = {str(ROOT / CONFIG)!r}
-custom_hooks = [dict(type='ClassifierRetrainingHook', begin_epoch=0)]
+default_hooks = dict(retraining=dict(type='ClassifierRetrainingHook', begin_epoch=0))
 param_scheduler = []
 """
 
@@ -30,8 +29,10 @@ def words(tmp_path_factory):
     stage2.write_text(STAGE2)
     return [
         sys.executable, 'tools/train_two_stage.py', CONFIG, str(stage2),
-        '--stage1-options', 'train_cfg.max_epochs=2',
-        '--stage2-options', 'train_cfg.max_epochs=2', 'default_hooks.checkpoint.max_keep_ckpts=-1',
+        # Flags of train.py go to both stages.
+        '--class-counts', 'digits-lt-if40', '--no-persistent-workers',
+        '--cfg-options', 'train_cfg.max_epochs=2',
+        '--stage2-options', 'default_hooks.checkpoint.max_keep_ckpts=-1',
         '--work-dir',
     ]  # fmt: skip
 
@@ -63,7 +64,11 @@ def test_it_prints_both_commands_and_ends_with_both_tables(unbroken):
     assert 'load_from' not in commands[0]
     first = first.split('# stage 1\n')[-1]
     assert list(table(first)) == list(table(second)) == ['epoch 2 (last)']
-    assert len(first.splitlines()) == len(second.splitlines()) == 2
+    assert len(first.splitlines()) == len(second.splitlines()) == 3
+    assert first.startswith('validated on DigitsLT, split test\n')
+    assert all('--no-persistent-workers' in words for words in commands)
+    assert all('--class-counts digits-lt-if40' in words for words in commands)
+    assert stdout.count("class_counts: 'digits-lt-if50' -> 'digits-lt-if40'") == 2
     assert table(first) == table(stdout.split('# stage 2\n')[0])
 
 
@@ -88,7 +93,7 @@ def test_stopped_in_either_stage_it_resumes_to_the_weights_of_an_unbroken_run(
     # Terminated, it finished its step and saved.
     loaded = rf'Load checkpoint from {tmp_path}/stage2/(interrupted_)?epoch_'
     assert re.search(loaded, result.stdout)
-    assert result.stdout.splitlines()[-6:] == unbroken[1].splitlines()[-6:]
+    assert result.stdout.splitlines()[-8:] == unbroken[1].splitlines()[-8:]
 
 
 def test_stage_2_is_not_started_when_stage_1_fails(words, tmp_path):
@@ -98,3 +103,38 @@ def test_stage_2_is_not_started_when_stage_1_fails(words, tmp_path):
     assert result.stderr.splitlines()[-1] == 'stage 1 failed'
     assert '# stage 2' not in result.stdout
     assert not (tmp_path / 'stage2').exists()
+
+
+def test_stages_that_train_on_different_images_are_refused(words, tmp_path):
+    other = ['--stage2-options', 'train_dataloader.dataset.split=first_n']
+    result = command(*words, str(tmp_path / 'run'), *other)
+    assert result.returncode == 1
+    first, second = result.stderr.splitlines()[-2:]
+    assert 'different images' in result.stderr
+    assert first.startswith('stage 1: DigitsLT, split train, digits-lt-if40, hash ')
+    assert first.split()[-1] != second.split()[-1]
+    assert not (tmp_path / 'run').exists()
+    assert '# stage 1' not in result.stdout
+
+
+def test_another_wrapper_or_transform_is_no_other_draw(words, tmp_path, monkeypatch):
+    sys.path.insert(0, str(ROOT / 'tools'))
+    monkeypatch.setattr(sys, 'argv', words[1:] + [str(tmp_path)])
+    try:
+        import train_two_stage as tool
+    finally:
+        sys.path.pop(0)
+    monkeypatch.chdir(ROOT)
+    args, flags = tool.parse_args()
+    assert flags == ['--no-persistent-workers']
+    # Partners from the whole set, as the released first stage has them.
+    args.stage1 = str(tmp_path / 'stage1.py')
+    (tmp_path / 'stage1.py').write_text(f"""
+_base_ = {str(ROOT / CONFIG)!r}
+train_dataloader = dict(dataset=dict(
+    _delete_=True, type='MixPartnerDataset', power=0.0, dataset=_base_.train_dataloader.dataset))
+""")
+    tool.check_draws(args)
+    args.stage1_options = ['train_dataloader.dataset.dataset.seed=1']
+    with pytest.raises(SystemExit, match='different images'):
+        tool.check_draws(args)

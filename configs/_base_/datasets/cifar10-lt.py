@@ -39,6 +39,13 @@ sim_augment = [
     dict(type='torchvision/RandomGrayscale', p=0.2),
     dict(type='PILToNumpy', to_bgr=is_folder),
 ]
+# The views of the released DBM-BCL: the same with a blur.
+blur = dict(type='torchvision/GaussianBlur', kernel_size=13, sigma=(0.1, 2.0))
+sim_augment_blur = [
+    *sim_augment[:-1],
+    dict(type='RandomApply', transforms=[blur], prob=0.5),
+    sim_augment[-1],
+]
 
 train_pipeline = [*load_image, *auto_augment, dict(type='PackInputs')]
 # View 0 for the classifier, views 1 and 2 for the contrast, of one decoded image.
@@ -47,6 +54,13 @@ contrastive_pipeline = [
     dict(type='MultiView', num_views=[1, 2], transforms=[auto_augment, sim_augment]),
     dict(type='PackInputs'),
 ]
+contrastive_blur_pipeline = [
+    *load_image,
+    dict(type='MultiView', num_views=[1, 2], transforms=[auto_augment, sim_augment_blur]),
+    dict(type='PackInputs'),
+]
+# Crop and flip alone.
+plain_pipeline = [*load_image, *auto_augment[:2], dict(type='PackInputs')]
 test_pipeline = [*load_image, dict(type='PackInputs')]
 
 train_dataloader = dict(

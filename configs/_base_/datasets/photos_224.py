@@ -1,4 +1,5 @@
-# Photos at 224 x 224, as ImageNet-LT, iNaturalist and Places-LT use them.
+# Photos at 224 x 224, as ImageNet-LT, iNaturalist and Places-LT use them. On 4 GPUs: 128 images a
+# step.
 data_preprocessor = dict(
     mean=[123.675, 116.28, 103.53],
     std=[58.395, 57.12, 57.375],
@@ -24,7 +25,7 @@ rand_augment = [
             dict(type='Equalize'),
             dict(type='Invert'),
             dict(type='Rotate', magnitude_range=(0, 30)),
-            dict(type='Posterize', magnitude_range=(0, 4)),
+            dict(type='PosterizeFloor', magnitude_range=(0, 4)),
             dict(type='Solarize', magnitude_range=(0, 256)),
             dict(type='SolarizeAdd', magnitude_range=(0, 110)),
             dict(type='ColorTransform', **enhance),
@@ -64,6 +65,19 @@ contrastive_pipeline = [
     dict(type='MultiView', num_views=[1, 2], transforms=[rand_augment, sim_augment]),
     dict(type='PackInputs'),
 ]
+# BCL's other choices for the two contrasted views (its supplement).
+sim_rand_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='MultiView', num_views=[1, 1, 1], transforms=[rand_augment, sim_augment, rand_augment]
+    ),
+    dict(type='PackInputs'),
+]
+rand_rand_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='MultiView', num_views=[3], transforms=[rand_augment]),
+    dict(type='PackInputs'),
+]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='ResizeEdge', scale=256, edge='short'),
@@ -72,7 +86,7 @@ test_pipeline = [
 ]
 
 train_dataloader = dict(
-    batch_size=128,
+    batch_size=32,
     num_workers=8,
     dataset=dict(pipeline=train_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=True),

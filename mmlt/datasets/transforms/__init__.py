@@ -1,4 +1,5 @@
 from mmlt.datasets.transforms.cifar_auto_augment import CifarAutoAugment
 from mmlt.datasets.transforms.cifar_cutout import CifarCutout
+from mmlt.datasets.transforms.posterize_floor import PosterizeFloor
 
-__all__ = ['CifarAutoAugment', 'CifarCutout']
+__all__ = ['CifarAutoAugment', 'CifarCutout', 'PosterizeFloor']

@@ -1,7 +1,9 @@
+from mmlt.engine.hooks.batch_norm_drift_hook import BatchNormDriftHook
 from mmlt.engine.hooks.class_counts_check_hook import ClassCountsCheckHook
 from mmlt.engine.hooks.classifier_geometry_hook import ClassifierGeometryHook
 from mmlt.engine.hooks.classifier_retraining_hook import ClassifierRetrainingHook
 from mmlt.engine.hooks.deferred_reweighting_hook import DeferredReweightingHook
+from mmlt.engine.hooks.early_param_scheduler_hook import EarlyParamSchedulerHook
 from mmlt.engine.hooks.epoch_seed_hook import EpochSeedHook
 from mmlt.engine.hooks.epoch_switch_hook import EpochSwitchHook
 from mmlt.engine.hooks.exact_resume_hook import ExactResumeHook
@@ -13,10 +15,12 @@ from mmlt.engine.hooks.stop_signal_hook import Stopped, StopSignalHook
 from mmlt.engine.hooks.strict_load_hook import StrictLoadHook
 
 __all__ = [
+    'BatchNormDriftHook',
     'ClassCountsCheckHook',
     'ClassifierGeometryHook',
     'ClassifierRetrainingHook',
     'DeferredReweightingHook',
+    'EarlyParamSchedulerHook',
     'EpochSeedHook',
     'EpochSwitchHook',
     'ExactResumeHook',

@@ -2,11 +2,13 @@
 
 import numpy as np
 import torch
+import torch.nn as nn
 from mmpretrain.models.utils import ClsDataPreprocessor
 from mmpretrain.models.utils.batch_augments import CutMix
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample  # noqa: F401  (the example)
 
+from mmlt.models.build import build_part
 from mmlt.models.targets import ViewSamples, one_hot, stack_target
 
 VIEWS = ('plain', 'mixup', 'cutmix')
@@ -30,6 +32,9 @@ class MultiViewDataPreprocessor(ClsDataPreprocessor):
     ``views='pipeline'`` takes the views that mmpretrain's ``MultiView`` transform made of each
     image by different augmentations. All have the label of the image.
 
+    ``augment`` replaces a pipeline that augments one image at a time: the batch of decoded images,
+    all of one size, is augmented here, and with several entries they are the views.
+
     Args:
         views (str | Sequence[str]): 'pipeline', or 'plain' and then others of 'mixup', 'cutmix'.
             Defaults to all three of these.
@@ -40,6 +45,8 @@ class MultiViewDataPreprocessor(ClsDataPreprocessor):
             views: False does the same. Defaults to True.
         partner (str): 'batch', or 'weighted' for a training set in a :class:`MixPartnerDataset`.
             Defaults to 'batch'.
+        augment (dict | Sequence[dict], optional): Augmentation of training batches, such as
+            ``dict(type='BatchCifarAugment')``; for ``views='pipeline'`` one for each view.
         **kwargs: ``mean``, ``std``, ``to_rgb``, ... of ``ClsDataPreprocessor``.
 
     Raises:
@@ -72,6 +79,7 @@ class MultiViewDataPreprocessor(ClsDataPreprocessor):
         alpha=1.0,
         correct_lam=True,
         partner='batch',
+        augment=None,
         **kwargs,
     ):
         super().__init__(num_classes=num_classes, **kwargs)
@@ -94,6 +102,13 @@ class MultiViewDataPreprocessor(ClsDataPreprocessor):
             raise ValueError(f'partner must be one of {PARTNERS}, got {partner!r}')
         if partner == 'weighted' and len(views) == 1:
             raise ValueError(f"partner='weighted' has nothing to mix with views={views}")
+        specs = [augment] if isinstance(augment, dict | nn.Module) else augment or []
+        if len(specs) > 1 and views != ('pipeline',):
+            raise ValueError(
+                f"augment makes {len(specs)} views of each image, which needs views='pipeline', "
+                f'got views={views}'
+            )
+        self.augment = nn.ModuleList(build_part(spec) for spec in specs)
         self.views = views
         self.alpha = alpha
         self.partner = partner
@@ -101,6 +116,8 @@ class MultiViewDataPreprocessor(ClsDataPreprocessor):
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Normalise a batch and, in training, stack the pipeline's views or add mixed ones."""
+        if training and self.augment:
+            data = dict(data, inputs=self._augment_batch(data['inputs']))
         # default_collate makes a tensor (N, C, H, W) of each view, pseudo_collate N images.
         first, *others = data['inputs'][:2]
         several = not isinstance(first, torch.Tensor) or first.dim() == 4
@@ -127,6 +144,28 @@ class MultiViewDataPreprocessor(ClsDataPreprocessor):
     def _stack_on_device(self, labels: list[torch.Tensor]) -> torch.Tensor:
         # Stacked first, so that one transfer takes them all, and nobody waits for it.
         return torch.cat(labels).to(self.device, non_blocking=True)
+
+    def _augment_batch(self, inputs):
+        """The views that ``augment`` makes of the images, and of the partners if there are any."""
+        first = inputs[0]
+        if isinstance(inputs, torch.Tensor) or first.dim() == 3:
+            images = [inputs]
+        else:
+            images = list(inputs)  # image and partner, each a batch
+        batches = []
+        for batch in images:
+            batch = self.cast_data(batch)
+            batch = batch if isinstance(batch, torch.Tensor) else _stack(batch)
+            if batch.dtype != torch.uint8 or batch.dim() != 4 or batch.shape[1] != 3:
+                raise ValueError(
+                    'augment needs uint8 images (3, H, W) as they were decoded, got '
+                    f'{batch.dtype} of shape {tuple(batch.shape[1:])}'
+                )
+            # Colours are RGB's; the images are BGR where to_rgb is still to turn them.
+            batches.append(batch.flip(1) if self.to_rgb else batch)
+        views = [augment(batch) for batch in batches for augment in self.augment]
+        views = [view.flip(1) for view in views] if self.to_rgb else views
+        return views if len(views) > 1 else views[0]
 
     def _check_inputs(self, number: int, several: bool, paired: bool, training: bool) -> None:
         where = f'views={self.views} take one' if training else 'the test takes one'
@@ -194,3 +233,8 @@ def _check_sizes(images: list[torch.Tensor], what: str) -> None:
     sizes = [tuple(view.shape[-2:]) for view in images]
     if len(set(sizes)) > 1:
         raise ValueError(f'{what} must have one size, got (H, W) = {sizes}')
+
+
+def _stack(images) -> torch.Tensor:
+    _check_sizes(images, 'images that augment takes')
+    return torch.stack(list(images))

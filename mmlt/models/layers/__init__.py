@@ -5,7 +5,9 @@ from mmlt.models.layers.ldam_margin import LDAMMargin
 from mmlt.models.layers.logit_adjustment import LogitAdjustment
 from mmlt.models.layers.normed_linear import NormedLinear
 from mmlt.models.layers.scaled_linear import ScaledLinear
+from mmlt.models.layers.sphere_face_margin import SphereFaceMargin
 from mmlt.models.layers.tau_norm_linear import TauNormLinear
+from mmlt.models.layers.unit_feature_linear import UnitFeatureLinear
 
 __all__ = [
     'ConstantMargin',
@@ -15,5 +17,7 @@ __all__ = [
     'LogitAdjustment',
     'NormedLinear',
     'ScaledLinear',
+    'SphereFaceMargin',
     'TauNormLinear',
+    'UnitFeatureLinear',
 ]

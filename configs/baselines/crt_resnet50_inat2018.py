@@ -1,0 +1,21 @@
+# cRT (Kang et al. 2020) on iNaturalist 2018, ResNet-50: the second stage.
+#
+#   python tools/train_two_stage.py configs/baselines/ce_resnet50_inat2018.py \
+#       configs/baselines/crt_resnet50_inat2018.py --gpus 4 --work-dir work_dirs/crt
+#
+# DBM paper, table 4 (from Kang et al.): 65.2. Not run.
+_base_ = './ce_resnet50_inat2018.py'
+
+default_hooks = dict(
+    retraining=dict(
+        type='ClassifierRetrainingHook',
+        begin_epoch=0,
+        joint='softmax',
+        reset=True,
+        weight_decay=5e-4,
+    )
+)
+# Every class equally often; an epoch has as many draws as there are images.
+train_dataloader = dict(sampler=dict(_delete_=True, type='ClassBalancedSampler', power=1.0))
+param_scheduler = dict(T_max=10)
+train_cfg = dict(max_epochs=10, val_interval=1)

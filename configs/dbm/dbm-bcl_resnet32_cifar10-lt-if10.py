@@ -1,9 +1,0 @@
-# DBM-BCL on CIFAR-10-LT, imbalance 10, ResNet-32.
-# DBM paper, table 2: 91.69 (best epoch on test). Not run.
-_base_ = './dbm-bcl_resnet32_cifar10-lt-if100.py'
-class_counts = 'cifar10-lt-if10'
-
-model = dict(head=dict(class_counts=class_counts))
-train_dataloader = dict(dataset=dict(class_counts=class_counts))
-val_evaluator = dict(class_counts=class_counts)
-test_evaluator = val_evaluator

@@ -1,9 +1,0 @@
-# DBM-BCL on CIFAR-100-LT, imbalance 10, ResNet-32.
-# DBM paper, table 2: 65.25 (best epoch on test). Not run.
-_base_ = './dbm-bcl_resnet32_cifar100-lt-if100.py'
-class_counts = 'cifar100-lt-if10'
-
-model = dict(head=dict(class_counts=class_counts))
-train_dataloader = dict(dataset=dict(class_counts=class_counts))
-val_evaluator = dict(class_counts=class_counts)
-test_evaluator = val_evaluator
