@@ -12,7 +12,10 @@ from packaging.requirements import Requirement
 import mmlt
 
 REPO = Path(mmlt.__file__).parents[1]
-NO_STACK = r"mmlt needs mmengine >= 0.10.7, < 0.12, found None: pip install 'mmlt\[lite\]'"
+NO_STACK = (
+    "mmlt needs mmengine >= 0.10.7, < 0.12, found None: pip install 'mmlt[lite]' "
+    '(or mmlt[full], mmlt[onedl])'
+)
 
 
 def requirements(name, found=None):

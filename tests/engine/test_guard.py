@@ -68,7 +68,7 @@ def test_errors_that_a_user_can_mend(kind):
 
 def test_other_errors_keep_their_traceback():
     with pytest.raises(FileNotFoundError):
-        guarded(lambda: open('/nowhere/at/all'))
+        guarded(lambda: os.stat('/nowhere/at/all'))
     with pytest.raises(ZeroDivisionError):
         guarded(lambda: 1 / 0)
     assert type(sys.stdout).__name__ != 'UnbreakableOutput'
