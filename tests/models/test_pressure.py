@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mmpretrain.registry import MODELS
+from mmpretrain.registry import METRICS, MODELS
 from mmpretrain.structures import DataSample
 
 import mmlt  # noqa: F401
@@ -46,12 +46,13 @@ def test_a_criterion_gives_finite_values_and_gradients_or_a_documented_error(
 ):
     logits, labels, counts = batch
     logits = logits.to(dtype).requires_grad_()
-    try:
-        with torch.autocast('cpu', torch.bfloat16, enabled=autocast):
+    with torch.autocast('cpu', torch.bfloat16, enabled=autocast):
+        try:
             loss = criterion(kind, counts)(logits, labels)
-    except (ValueError, TypeError) as error:
-        assert str(error)
-        return
+        except ValueError:
+            if len(labels) and logits.shape[1] > 1:
+                raise  # only a batch without images or with one class may be refused
+            return
     assert torch.isfinite(loss)
     loss.backward()
     assert torch.isfinite(logits.grad).all()
@@ -62,8 +63,6 @@ def test_what_is_no_number_is_refused_by_the_metrics(value):
     """A criterion passes it on; FiniteLossHook stops the run."""
     scores = torch.tensor([0.5, value, 0.5])
     for name in ('ShotAccuracy', 'CalibrationError'):
-        from mmpretrain.registry import METRICS
-
         metric = METRICS.build(dict(type=name, class_counts=[9, 9, 9]))
         sample = DataSample().set_pred_score(scores).set_gt_label(1).to_dict()
         with pytest.raises(ValueError, match='pred_score'):
