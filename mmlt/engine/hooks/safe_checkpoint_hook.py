@@ -84,6 +84,8 @@ class SafeCheckpointHook(CheckpointHook):
 
     def after_load_checkpoint(self, runner, checkpoint):
         """Take names from a checkpoint, never paths."""
+        if not (runner._resume and isinstance(runner._train_loop, BaseLoop)):
+            return
         hub = checkpoint.get('message_hub')
         info = hub.get('runtime_info') if isinstance(hub, dict) else None
         if not isinstance(info, dict):
@@ -103,9 +105,7 @@ class SafeCheckpointHook(CheckpointHook):
                 type(item) is kind for item in info.get(key, [])
             ):
                 _forget(hub, key)
-        step = (
-            checkpoint['meta']['epoch' if self.by_epoch else 'iter'] if 'meta' in checkpoint else 0
-        )
+        step = checkpoint.get('meta', {}).get('epoch' if self.by_epoch else 'iter', 0)
         best = {osp.basename(str(value)) for key, value in info.items() if 'best_ckpt' in str(key)}
         self._leftovers = dict(names=info.get('outdated_ckpts', []), step=step, best=best)
 
