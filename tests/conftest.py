@@ -11,11 +11,6 @@ import pytest
 from mmengine.registry import DefaultScope
 
 
-def pytest_addoption(parser):
-    """Pressure by choice: ``pytest --kills 100``."""
-    parser.addoption('--kills', type=int, default=10, help='kills of a run (default 10)')
-
-
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """``-n`` hands out whole modules, in order: what they share is set up once."""
@@ -36,6 +31,11 @@ def pytest_xdist_auto_num_workers(config):
 def pytest_collection_modifyitems(items):
     """The longest first: the tools start processes, and a module is one worker's."""
     items.sort(key=lambda item: 'tools' not in item.path.parts)
+
+
+def pytest_addoption(parser):
+    """Pressure by choice: ``pytest --kills 100``."""
+    parser.addoption('--kills', type=int, default=10, help='kills of a run (default 10)')
 
 
 @pytest.fixture(autouse=True)

@@ -24,6 +24,7 @@ def base_parser(description: str) -> argparse.ArgumentParser:
         action=DictAction,
         help='settings to override, such as train_cfg.max_epochs=5 or key="[a,b]"',
     )
+    add_class_counts(parser)
     parser.add_argument(
         '--trust-checkpoint',
         action='append',
@@ -32,7 +33,6 @@ def base_parser(description: str) -> argparse.ArgumentParser:
         help='load this checkpoint by pickle, which runs whatever the file says with your rights: '
         'for an old file of your own that holds more than weights; may be repeated',
     )
-    add_class_counts(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # Set by torchrun's predecessors.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)

@@ -58,12 +58,6 @@ def parse_args() -> tuple[argparse.Namespace, list[str]]:
     return args, train_flags
 
 
-def end_with_this_tool() -> None:
-    """In the child: stop in order when this tool ends, however it ends (Linux only)."""
-    if sys.platform == 'linux':
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
-
-
 def options_of(stage: int, args: argparse.Namespace) -> list[str]:
     """The ``--cfg-options`` of a stage: its own after those of both."""
     return [*args.cfg_options, *getattr(args, f'stage{stage}_options')]
@@ -114,6 +108,12 @@ def check_draws(args: argparse.Namespace) -> None:
             'error: the stages train on different images, so that the second would see what the '
             'first was not trained on:\n' + '\n'.join(lines)
         )
+
+
+def end_with_this_tool() -> None:
+    """In the child: stop in order when this tool ends, however it ends (Linux only)."""
+    if sys.platform == 'linux':
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def run_stage(stage: int, args: argparse.Namespace, flags: list[str], *options: str) -> str:
