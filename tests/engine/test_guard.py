@@ -1,5 +1,6 @@
 """What a command does around its work: full disks, broken pipes, errors in one line."""
 
+import csv
 import errno
 import logging
 import os
@@ -11,6 +12,7 @@ import pytest
 import torch
 from tiny_run import tiny_run
 
+from mmlt.analysis.files import write_per_class
 from mmlt.checkpoint import CheckpointError
 from mmlt.engine.guard import WorkDirInUse, guard_runner, guarded, resume_path
 from mmlt.engine.hooks import NonFiniteLossError, StrictLoadHook
@@ -149,6 +151,15 @@ def test_workers_end_with_the_run_that_is_killed(tmp_path):
     while group() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert group() == []
+
+
+def test_names_of_classes_are_no_formulas(tmp_path):
+    write_per_class(tmp_path / 'a.csv', [(0, '=1+1', 9, 'many', 9), (1, 'a\nb', 9, 'many', 9)],
+                    {'-model': [0.5, float('nan')]})  # fmt: skip
+    with open(tmp_path / 'a.csv', newline='') as file:
+        rows = list(csv.reader(file))
+    assert [row[1] for row in rows] == ['name', "'=1+1", 'a\\nb']
+    assert [row[5] for row in rows] == ["'-model", '0.5', '']
 
 
 def test_text_for_tables_and_pages():
