@@ -1,6 +1,6 @@
 """Print the tables of READMEs from the results of tools/reproduce.py, and from nothing else.
 
-    python tools/render_results.py configs/tables/*.py [--check]
+    python tools/render_results.py configs/_tables_/*.py [--check]
 
 Without ``--check`` the tables in the READMEs are written anew, with it they are compared, and every
 row with its printed number: exit status 1 and a line for each fault.

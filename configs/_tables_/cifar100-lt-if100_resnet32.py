@@ -1,9 +1,9 @@
 # CIFAR-100-LT, imbalance 100, ResNet-32, 200 epochs, last epoch, no TTA.
 #
-#   MMLT_CIFAR=folder python tools/reproduce.py configs/tables/cifar100-lt-if100_resnet32.py --fast
+#   MMLT_CIFAR=folder python tools/reproduce.py configs/_tables_/cifar100-lt-if100_resnet32.py --fast
 title = 'CIFAR-100-LT, imbalance 100, ResNet-32 (16, 32, 64 channels)'
 source = 'DBM paper, table 2 (best epoch on test)'
-readme = '../dbm/README.md'
+readme = 'README.md'
 seeds = [0]
 # One thread a run: no workers. Validated every tenth epoch, so that is what "best" is chosen from.
 options = {
