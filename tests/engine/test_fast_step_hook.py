@@ -15,11 +15,13 @@ def test_the_backbone_is_half_and_channels_last_and_the_loss_is_float32(tmp_path
     runner = short_run(tmp_path, 1, 9, **FAST)
     seen = {}
     model = runner.model
-    model.backbone.register_forward_hook(
-        lambda module, args, out: seen.update(
-            dtype=out[-1].dtype, last=out[-1].is_contiguous(memory_format=torch.channels_last)
-        )
-    )
+
+    def note(module, args, out):
+        if module.training:  # the validation is in float32
+            last = out[-1].is_contiguous(memory_format=torch.channels_last)
+            seen.update(dtype=out[-1].dtype, last=last)
+
+    model.backbone.register_forward_hook(note)
     model.head.loss_module.register_forward_pre_hook(
         lambda module, args: seen.update(logits=args[0].dtype)
     )
