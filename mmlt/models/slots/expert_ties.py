@@ -55,10 +55,6 @@ class ExpertTie(nn.Module, ABC):
                     'set tau=0'
                 )
             counts = torch.tensor(load_class_counts(class_counts), dtype=torch.float64)
-            if counts.min() < 1:
-                raise ValueError(
-                    f'class_counts must be at least 1 for every class with tau={tau}, got 0'
-                )
             shift = (tau * counts.log()).float()
         # Derived from the class counts, so no business of a checkpoint.
         self.register_buffer('shift', shift, persistent=False)
