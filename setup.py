@@ -6,6 +6,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
+UPSTREAM = ['mmengine>=0.10.7,<0.12', 'mmpretrain>=1.2.0,<1.4']
 
 
 def read_version():
@@ -35,8 +36,6 @@ setup(
     package_data={'mmlt.datasets': ['class_counts/*.json']},
     install_requires=[
         'matplotlib>=3.9',
-        'mmengine>=0.10.7,<0.11',
-        'mmpretrain>=1.2.0,<1.3',
         'numpy',
         'scikit-learn>=1.5',
         'setuptools<82',  # mmengine imports pkg_resources and distutils while it runs
@@ -44,10 +43,15 @@ setup(
         'torchvision>=0.21',
     ],
     extras_require={
-        # One of the two, never both: they install the same files.
-        'lite': ['mmcv-lite>=2.2.0,<2.3'],
-        'full': ['mmcv>=2.2.0,<2.3'],
-        'test': ['hypothesis', 'pytest', 'ruff>=0.17.5,<0.18', 'tensorboard'],
+        # The mm stack: one of these, never two, as they install the same files.
+        'lite': ['mmcv-lite>=2.2.0,<2.4', *UPSTREAM],
+        'full': ['mmcv>=2.2.0,<2.4', *UPSTREAM],
+        'onedl': [
+            'onedl-mmcv>=2.3.6,<2.4',
+            'onedl-mmengine>=0.10.12,<0.12',
+            'onedl-mmpretrain>=1.3.6,<1.4',
+        ],
+        'test': ['hypothesis', 'pytest', 'pytest-xdist', 'ruff>=0.17.5,<0.18', 'tensorboard'],
     },
     zip_safe=False,
 )

@@ -7,7 +7,7 @@ from numbers import Integral
 from os import PathLike
 from pathlib import Path
 
-from mmlt.functional.class_stats import (
+from mmlt.functional.profiles import (
     exponential_class_counts,
     shifted_class_counts,
     step_class_counts,
@@ -29,6 +29,8 @@ _KNOWN = (
     "'{cifar10,cifar100,digits}-lt-if<N>' and '{cifar10,cifar100,digits}-lt-step-if<N>' "
     "with the imbalance factor N, for example 'cifar100-lt-if50'"
 )
+# Counts that float64 tells apart.
+_MOST = 2**53
 _SPLIT_KEYS = {'base', 'val_fraction'}
 _SHIFT_KEYS = {'base', 'ratio', 'direction', 'max_count'}
 
@@ -146,7 +148,7 @@ def _from_string(spec) -> list[int]:
         )
     try:
         counts = json.loads(path.read_text())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f'class_counts file {name!r} is not valid JSON: {error}') from error
     if not isinstance(counts, list):
         raise ValueError(
@@ -165,6 +167,10 @@ def _checked(counts, source: str) -> list[int]:
             raise TypeError(
                 f'{source}: class {index} has count {count!r} of type {type(count).__name__}, '
                 'expected an integer'
+            )
+        if count > _MOST:
+            raise ValueError(
+                f'{source}: class {index} has {count} training images, at most {_MOST}'
             )
         if count < 1:
             raise ValueError(

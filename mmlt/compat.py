@@ -11,75 +11,62 @@ imports them late, in functions that several of its modules hold copies of, so a
 import functools
 import importlib
 import importlib.metadata
+import importlib.util
 import inspect
-import io
-import pickle
+import os
 import re
 import sys
 import types
 
-# Tested ranges, first included and last excluded; setup.py states the same ones.
+# Import name -> tested range, first included and last excluded, and the distributions that bring
+# it; setup.py states the same. Release candidates count as their release.
 SUPPORTED = {
-    'mmengine': ('0.10.7', '0.11'),
-    'mmcv': ('2.2.0', '2.3'),
-    'mmcv-lite': ('2.2.0', '2.3'),
-    'mmpretrain': ('1.2.0', '1.3'),
+    'mmengine': ('0.10.7', '0.12', ('mmengine', 'mmengine-lite', 'onedl-mmengine')),
+    'mmcv': ('2.2.0', '2.4', ('mmcv-lite', 'mmcv', 'mmcv-full', 'onedl-mmcv')),
+    'mmpretrain': ('1.2.0', '1.4', ('mmpretrain', 'onedl-mmpretrain')),
 }
 
 
 def check_mm_stack():
     """Check, before anything imports them, that the mm packages are there in a tested version.
 
+    The modules are asked, not the names of distributions: OpenMMLab's and the maintained onedl
+    ones have the same import names. Two of them over each other are half of each.
+
     Raises:
-        ImportError: a package is missing or outside its range; one line that says what to install.
+        ImportError: a package is missing, outside its range, or installed twice; one line that
+            says what to do.
     """
-    mmcv = 'mmcv-lite' if _version('mmcv') is None else 'mmcv'  # full mmcv also serves
-    for name in ('mmengine', mmcv, 'mmpretrain'):
-        found, (first, last) = _version(name), SUPPORTED[name]
-        if found is not None and _release(first) <= _release(found) < _release(last):
-            continue
-        if found is None and name == 'mmcv-lite':
-            name, install = 'mmcv-lite (or mmcv)', 'mmlt[lite]'
-        else:
-            install = f'{name}>={first},<{last}'
-        raise ImportError(
-            f"mmlt needs {name} >= {first}, < {last}, found {found}: pip install '{install}'"
-        )
+    for name, (first, last, distributions) in SUPPORTED.items():
+        known = {d: v for d in distributions if (v := _version(d)) is not None}
+        if len(known) > 1:
+            both = ' and '.join(f'{d} {v}' for d, v in known.items())
+            one = next(iter(known))
+            raise ImportError(
+                f'{name} is installed twice, by {both}, over each other: pip uninstall -y '
+                f"{' '.join(known)}, then pip install '{one}>={first},<{last}' (or the other one)"
+            )
+        found = _module_version(name)
+        if found is None:
+            raise ImportError(
+                f"mmlt needs {name} >= {first}, < {last}, found None: pip install 'mmlt[lite]' "
+                '(or mmlt[full], mmlt[onedl])'
+            )
+        if not _release(first) <= _release(found) < _release(last):
+            distribution = next(iter(known), distributions[0])
+            raise ImportError(
+                f'mmlt needs {name} >= {first}, < {last}, found {found}: '
+                f"pip install '{distribution}>={first},<{last}'"
+            )
 
 
 def apply():
     """Apply every fix of this module."""
-    load_runner_checkpoints()
     run_amp_on_cpu()
     run_processes_on_cpu()
     shift_hue_backwards()
     compute_retrieval_metrics()
     browse_datasets()
-
-
-def load_runner_checkpoints():
-    """Let ``torch.load`` read a Runner's checkpoint without giving up ``weights_only=True``.
-
-    Fault: torch >= 2.6 loads weights only by default and mmengine 0.10 pickles its log history:
-    ``UnpicklingError: Weights only load failed ... Unsupported global: mmengine...HistoryBuffer``
-    on resume, load_from, test, the inferencers and publish_model.
-    """
-    import numpy as np
-    import torch
-    from mmengine.logging import HistoryBuffer
-
-    if _loads(HistoryBuffer([0.0], [1])):
-        return
-    rebuild_array = np.empty(0).__reduce__()[0]
-    rebuild_scalar = np.float64(0).__reduce__()[0]
-    allowed = [HistoryBuffer, np.ndarray, np.dtype, (_history_buffer_method, 'builtins.getattr')]
-    for core in ('numpy._core', 'numpy.core'):  # numpy 2 and numpy 1 name them differently
-        allowed.append((rebuild_array, f'{core}.multiarray._reconstruct'))
-        allowed.append((rebuild_scalar, f'{core}.multiarray.scalar'))
-    # The log history is float64 and int64; a metric kept as best_score may be any of these.
-    for dtype in ('bool', 'int32', 'int64', 'float16', 'float32', 'float64'):
-        allowed.append(type(np.dtype(dtype)))
-    torch.serialization.add_safe_globals(allowed)
 
 
 def run_amp_on_cpu():
@@ -178,35 +165,23 @@ def _version(distribution):
         return None
 
 
+def _module_version(name):
+    """``__version__`` of a package that is not imported: from its version.py."""
+    spec = importlib.util.find_spec(name)
+    for folder in (spec and spec.submodule_search_locations) or ():
+        path = os.path.join(folder, 'version.py')
+        if os.path.isfile(path):
+            with open(path, encoding='utf-8') as file:
+                text = file.read()
+            match = re.search(r"^__version__ = (version\()?['\"]([^'\"]+)", text, re.MULTILINE)
+            if match:  # onedl's ask for the version of their distribution
+                return _version(match[2]) if match[1] else match[2]
+    return None
+
+
 def _release(version):
     numbers = [int(number) for number in re.findall(r'\d+', version)[:3]]
     return tuple(numbers + [0] * (3 - len(numbers)))
-
-
-def _loads(value):
-    """Whether ``torch.load`` of weights only reads back what ``torch.save`` wrote."""
-    import torch
-
-    file = io.BytesIO()
-    torch.save(value, file)
-    file.seek(0)
-    try:
-        torch.load(file, weights_only=True)
-    except pickle.UnpicklingError:
-        return False
-    return True
-
-
-def _history_buffer_method(owner, name):
-    """Stand in for ``builtins.getattr`` in checkpoints: HistoryBuffer's statistics, nothing else.
-
-    The true getattr on the list would let a checkpoint run any command while it is loaded.
-    """
-    from mmengine.logging import HistoryBuffer
-
-    if owner is HistoryBuffer and name in ('min', 'max', 'current', 'mean'):
-        return getattr(HistoryBuffer, name)
-    raise pickle.UnpicklingError(f'a checkpoint may not look up {name!r} of {owner!r}')
 
 
 def _no_gpu_needed():

@@ -3,8 +3,39 @@
 import os
 from pathlib import Path
 
+if 'PYTEST_XDIST_WORKER' in os.environ:
+    # As many workers as cores: one thread each. Read when torch is imported, so before that.
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
+
 import pytest
 from mmengine.registry import DefaultScope
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """``-n`` hands out whole modules, in order: what they share is set up once."""
+    if config.getvalue('dist') != 'load':
+        return None  # the user's own choice
+    from xdist.scheduler import LoadScopeScheduling
+
+    config.option.loadscopereorder = False
+    return LoadScopeScheduling(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """``-n auto``: a worker takes 2 GB of memory, so not one for each of very many cores."""
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else 2, 8)
+
+
+def pytest_collection_modifyitems(items):
+    """The longest first: the tools start processes, and a module is one worker's."""
+    items.sort(key=lambda item: 'tools' not in item.path.parts)
+
+
+def pytest_addoption(parser):
+    """Pressure by choice: ``pytest --kills 100``."""
+    parser.addoption('--kills', type=int, default=10, help='kills of a run (default 10)')
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,10 @@ ROOT = Path(__file__).parents[1]
 LEVELS = {
     'functional': 0,
     'class_counts': 1,
+    'files': 0,
+    'processes': 0,
+    'safe_pickle': 0,
+    'checkpoint': 1,
     'compat': 1,
     'config_class_counts': 2,
     'models': 2,
@@ -19,7 +23,8 @@ LEVELS = {
     'evaluation': 2,
     'engine': 3,
     'visualization': 3,
-    '__init__': 4,
+    'analysis': 4,
+    '__init__': 5,
 }
 PACKAGE = sorted((ROOT / 'mmlt').rglob('*.py'))
 REFERENCE = sorted((ROOT / 'tests' / 'reference').glob('*.py'))

@@ -1,5 +1,7 @@
 """Every leaf config: it parses, its class counts agree, its model trains one step."""
 
+import copy
+import functools
 import re
 from pathlib import Path
 
@@ -19,11 +21,17 @@ LEAVES = sorted(
 )
 
 
+@functools.cache
+def parsed(leaf):
+    """A leaf's config, read once for all tests: what changes it takes a copy."""
+    return Config.fromfile(ROOT / leaf)
+
+
 def leaves_with_different_models():
     """One leaf for each model; leaves that differ in schedule or class counts share theirs."""
     models = {}
     for leaf in LEAVES:
-        model = Config.fromfile(ROOT / leaf).model
+        model = copy.deepcopy(parsed(leaf).model)
         model.head.pop('class_counts', None)
         models.setdefault(repr(model), leaf)
     return list(models.values())
@@ -52,7 +60,7 @@ def train_one_step(cfg):
 
 @pytest.mark.parametrize('leaf', leaves_with_different_models())
 def test_model_of_config_trains_one_step(leaf):
-    cfg = Config.fromfile(ROOT / leaf)
+    cfg = copy.deepcopy(parsed(leaf))
     # The depth does not change what is tested here, only the time it takes.
     if cfg.model.backbone.get('depth', 0) > 50:
         cfg.model.backbone.depth = 50
@@ -88,7 +96,7 @@ def test_head_swap_of_the_readme_trains(tmp_path):
 
 @pytest.mark.parametrize('leaf', LEAVES)
 def test_class_counts_agree_in_config(leaf):
-    cfg = Config.fromfile(ROOT / leaf)
+    cfg = parsed(leaf)
     counts = mmlt.load_class_counts(cfg.val_evaluator.class_counts)
     assert len(counts) == cfg.data_preprocessor.num_classes == cfg.model.head.num_classes
     assert cfg.test_evaluator.class_counts == cfg.val_evaluator.class_counts
@@ -99,7 +107,7 @@ def test_class_counts_agree_in_config(leaf):
 
 @pytest.mark.parametrize('leaf', LEAVES)
 def test_schedule_ends_with_training(leaf):
-    cfg = Config.fromfile(ROOT / leaf)
+    cfg = parsed(leaf)
     schedulers = cfg.param_scheduler
     schedulers = schedulers if isinstance(schedulers, list) else [schedulers]
     last = schedulers[-1]

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config, ConfigDict, DictAction
 
+from mmlt.checkpoint import trust
 from mmlt.config_class_counts import add_class_counts, config_name, set_class_counts
 
 
@@ -24,6 +25,14 @@ def base_parser(description: str) -> argparse.ArgumentParser:
         help='settings to override, such as train_cfg.max_epochs=5 or key="[a,b]"',
     )
     add_class_counts(parser)
+    parser.add_argument(
+        '--trust-checkpoint',
+        nargs='+',
+        default=[],
+        metavar='FILE',
+        help='load this checkpoint by pickle, which runs whatever the file says with your rights: '
+        'for an old file of your own that holds more than weights',
+    )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # Set by torchrun's predecessors.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
@@ -33,6 +42,8 @@ def base_parser(description: str) -> argparse.ArgumentParser:
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config and apply the flags of both tools."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    for checkpoint in args.trust_checkpoint:
+        trust(checkpoint)
     cfg = Config.fromfile(args.config)
     cfg.launcher = args.launcher
     name = Path(args.config).stem

@@ -22,7 +22,9 @@ from mmpretrain.registry import RUNNERS
 
 import mmlt  # noqa: F401  (registers everything, before a Runner is built)
 from mmlt.datasets import describe_images
-from mmlt.evaluation import ShotAccuracy, format_shot_table
+from mmlt.engine.guard import guard_runner, guarded
+from mmlt.evaluation import ShotAccuracy, format_shot_table, short_names
+from mmlt.files import csv_text, write_whole
 from mmlt.functional import shot_groups
 
 
@@ -122,22 +124,13 @@ def with_tta(cfg):
     return cfg
 
 
-def short_names(paths: list[str]) -> list[str]:
-    """As many last parts of the paths as tell them apart."""
-    parts = [path.split('/') for path in paths]
-    for length in range(1, max(map(len, parts)) + 1):
-        names = ['/'.join(part[-length:]) for part in parts]
-        if len(set(names)) == len(names):
-            break
-    return names
-
-
 def test(cfg, checkpoint: str, predictions: str | None) -> tuple[dict, ShotAccuracy | None]:
     """Test one checkpoint; returns the metrics' values, and ShotAccuracy if it was measured."""
     cfg = deepcopy(cfg)
     cfg.load_from = checkpoint
     # A Runner for each: what a checkpoint lacks must not be filled from the one before.
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    guard_runner(runner, train=False)
     metrics = runner.test_evaluator.metrics
     if predictions:
         metrics.append(DumpResults(out_file_path=predictions))
@@ -179,7 +172,7 @@ def write_per_class(path: str, shot: ShotAccuracy, accuracies: dict[str, list]) 
         write = csv.writer(file).writerow
         write(['label', 'name', 'train_images', 'shot_group', 'test_images', *accuracies])
         for k, count in enumerate(shot.class_counts):
-            name = names[k] if k < len(names) else ''
+            name = csv_text(names[k]) if k < len(names) else ''
             group = next(group for group, members in groups.items() if members[k])
             cells = (accuracy[k] for accuracy in accuracies.values())
             cells = ('' if math.isnan(cell) else f'{cell:.4f}' for cell in cells)
@@ -214,10 +207,11 @@ def main():
     print(f'tested on {describe_images(cfg.test_dataloader.dataset)}')
     print_report(table)
     if args.out_item == 'metrics':
-        mmengine.dump(report if args.tta else report['no TTA'], args.out)
+        report = report if args.tta else report['no TTA']
+        write_whole(args.out, mmengine.dump(report, file_format='json'))
     if args.per_class:
         write_per_class(args.per_class, shot, accuracies)
 
 
 if __name__ == '__main__':
-    main()
+    guarded(main)

@@ -9,11 +9,12 @@ that it resumed from, as the checkpoint was written before it; "best of" counts 
 from _cli import base_parser, load_config
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.runner import IterBasedTrainLoop, Runner, find_latest_checkpoint
+from mmengine.runner import IterBasedTrainLoop, Runner
 from mmpretrain.registry import RUNNERS
 
 import mmlt  # noqa: F401  (registers everything, before a Runner is built)
 from mmlt.datasets import describe_images, same_images
+from mmlt.engine.guard import guard_process, guard_runner, guarded, resume_path
 from mmlt.evaluation import format_shot_table
 
 
@@ -24,8 +25,9 @@ def parse_args():
         '--resume',
         nargs='?',
         const='auto',
-        help='resume from this checkpoint; without a path, from the last one of the work dir, or '
-        'start as without --resume if there is none; load_from is ignored by a resumed run',
+        help='resume from this checkpoint; without a path, from the newest one of the work dir '
+        'that loads, or start as without --resume if there is none; load_from is ignored by a '
+        'resumed run',
     )
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate')
     parser.add_argument(
@@ -64,8 +66,8 @@ def merge_args(cfg, args):
                 cfg[name].persistent_workers = False
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
-    if args.resume:
-        last = find_latest_checkpoint(cfg.work_dir) if args.resume == 'auto' else args.resume
+    if args.resume or (cfg.get('resume') and not cfg.get('load_from')):
+        last = resume_path(cfg.work_dir, None if args.resume == 'auto' else args.resume)
         cfg.resume = last is not None
         cfg.load_from = last or cfg.get('load_from')
     return cfg
@@ -112,7 +114,9 @@ def main():
     """Train, then print the table."""
     args = parse_args()
     cfg = merge_args(load_config(args), args)
+    guard_process(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    guard_runner(runner)
     runner.register_hook(ValidationHistory())
     runner.train()
     if runner.val_loop is None:
@@ -126,4 +130,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    guarded(main)

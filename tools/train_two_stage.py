@@ -10,12 +10,15 @@ The stages must train on the same images: another draw is refused before anythin
 """
 
 import argparse
+import ctypes
 import os
 import shlex
 import signal
 import subprocess
 import sys
 from pathlib import Path
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def parse_args() -> tuple[argparse.Namespace, list[str]]:
@@ -107,6 +110,12 @@ def check_draws(args: argparse.Namespace) -> None:
         )
 
 
+def end_with_this_tool() -> None:
+    """In the child: stop in order when this tool ends, however it ends (Linux only)."""
+    if sys.platform == 'linux':
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
 def run_stage(stage: int, args: argparse.Namespace, flags: list[str], *options: str) -> str:
     """Run a stage to its end; returns the table that it printed last."""
     tools = Path(__file__).parent
@@ -120,16 +129,28 @@ def run_stage(stage: int, args: argparse.Namespace, flags: list[str], *options: 
     command += ['--resume'] * args.resume + flags
     command += ['--cfg-options', *options] * bool(options)
     print(f'# stage {stage}\n{shlex.join(command)}', flush=True)
-    lines = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
-        signal.signal(signal.SIGTERM, lambda *_: run.terminate())  # no stage outlives this tool
+    lines, stopped = [], []
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, preexec_fn=end_with_this_tool
+    ) as run:
+
+        def pass_on(signum, frame):
+            stopped.append(signum)
+            run.send_signal(signum)
+
+        before = {signum: signal.signal(signum, pass_on) for signum in SIGNALS}
         for line in run.stdout:
             print(line, end='', flush=True)
             if line.startswith('validated on '):
                 lines = [line]
             elif lines:
                 lines.append(line)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
+    if stopped:
+        print(f'stage {stage} stopped; to go on: the same command with --resume', file=sys.stderr)
+        signal.signal(stopped[0], signal.SIG_DFL)
+        os.kill(os.getpid(), stopped[0])
     if run.returncode:
         print(f'stage {stage} failed', file=sys.stderr)
         sys.exit(run.returncode)
@@ -146,7 +167,9 @@ def main() -> None:
     if not last.exists():
         sys.exit(f'error: stage 1 wrote no checkpoint: {last} does not exist')
     # A resumed stage 2 has its own weights: train.py --resume then ignores load_from.
-    second = run_stage(2, args, flags, f'load_from={last.read_text().strip()}')
+    named = Path(last.read_text().strip())
+    here = last.with_name(named.name)  # also after the work dir was moved
+    second = run_stage(2, args, flags, f'load_from={here if here.is_file() else named}')
     print(f'# stage 1\n{first}# stage 2\n{second}', end='')
 
 

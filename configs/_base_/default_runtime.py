@@ -7,6 +7,12 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     # Writes beside the old file, then renames: a killed run keeps its last checkpoint.
     checkpoint=dict(type='SafeCheckpointHook', interval=1, max_keep_ckpts=2),
+    # A checkpoint fits, or is refused; a loss that is no number ends the run; SIGTERM and Ctrl-C
+    # save first; a resumed run takes the steps of an unbroken one.
+    strict_load=dict(type='StrictLoadHook'),
+    finite_loss=dict(type='FiniteLossHook'),
+    stop_signal=dict(type='StopSignalHook'),
+    exact_resume=dict(type='ExactResumeHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     class_counts_check=dict(type='ClassCountsCheckHook'),
     # Each epoch has random numbers of its own, so that a resumed run repeats the unbroken one.

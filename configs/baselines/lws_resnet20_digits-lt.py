@@ -6,12 +6,14 @@ _base_ = './ce_resnet20_digits-lt.py'
 
 model = dict(head=dict(classifier=dict(type='ScaledLinear')))
 default_hooks = dict(
+    # The first stage has no scale.
+    strict_load=dict(missing=['head.classifier.scale']),
     retraining=dict(
         type='ClassifierRetrainingHook',
         begin_epoch=0,
         joint='softmax',
         trained='classifier.scale',
-    )
+    ),
 )
 train_dataloader = dict(sampler=dict(_delete_=True, type='ClassBalancedSampler', power=1.0))
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=25, by_epoch=True)]

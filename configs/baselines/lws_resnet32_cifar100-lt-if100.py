@@ -8,12 +8,14 @@ _base_ = './ce_resnet32_cifar100-lt-if100.py'
 
 model = dict(head=dict(classifier=dict(type='ScaledLinear')))
 default_hooks = dict(
+    # The first stage has no scale.
+    strict_load=dict(missing=['head.classifier.scale']),
     retraining=dict(
         type='ClassifierRetrainingHook',
         begin_epoch=0,
         joint='softmax',
         trained='classifier.scale',
-    )
+    ),
 )
 # Every class equally often; an epoch has as many draws as there are images.
 train_dataloader = dict(sampler=dict(_delete_=True, type='ClassBalancedSampler', power=1.0))

@@ -3,7 +3,14 @@ import json
 from mmpretrain.registry import DATASETS
 
 from mmlt.datasets.path_label_dataset import PathLabelDataset
-from mmlt.datasets.path_label_list import Entry, check_label, read_path_label_list, read_text
+from mmlt.datasets.path_label_list import (
+    Entry,
+    check_label,
+    check_listed_once,
+    check_path,
+    read_path_label_list,
+    read_text,
+)
 
 
 @DATASETS.register_module()
@@ -66,28 +73,53 @@ def read_coco_labels(path: str, num_classes: int | None = None) -> list[Entry]:
     """
     try:
         content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f'{path} is not valid JSON: {error}') from error
     keys = ('images', 'annotations')
     if not isinstance(content, dict) or any(not content.get(key) for key in keys):
         held = sorted(content) if isinstance(content, dict) else type(content).__name__
         raise ValueError(f'{path} must hold non-empty {keys}, got {held}')
+    for key in keys:
+        if not isinstance(content[key], list):
+            raise ValueError(f'{path}: {key} must be a list, got {type(content[key]).__name__}')
+    names = _names(path, content['images'])
     entries = []
-    try:
-        names = {image['id']: image['file_name'] for image in content['images']}
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path}: every image needs 'id' and 'file_name': {error!r}") from error
     for number, item in enumerate(content['annotations'], start=1):
         where = f'{path}, annotation {number}'
-        try:
-            name, label = names[item['image_id']], item['category_id']
-        except KeyError as error:
-            raise ValueError(f'{where}: no image or label for {item}: missing {error}') from error
-        if not isinstance(label, int) or isinstance(label, bool):
+        image, label = _fields(item, ('image_id', 'category_id'), where)
+        if type(image) not in (int, str) or image not in names:
+            raise ValueError(f'{where}: no image or label: no image has the id {image!r}')
+        if type(label) is not int:
             raise ValueError(f'{where}: category_id must be an integer, got {label!r}')
         check_label(label, num_classes, where)
-        entries.append(Entry(name, label, number))
+        entries.append(Entry(names[image], label, number))
+    check_listed_once(entries, lambda entry: f'{path}, annotation {entry.line}')
     return entries
+
+
+def _names(path: str, images: list) -> dict:
+    names = {}
+    for number, image in enumerate(images, start=1):
+        where = f'{path}, image {number}'
+        key, name = _fields(image, ('id', 'file_name'), where)
+        if type(key) not in (int, str) or not isinstance(name, str) or not name:
+            raise ValueError(
+                f'{where}: id {key!r} and file_name {name!r} must be a number and text'
+            )
+        check_path(name, where)
+        if names.setdefault(key, name) != name:
+            raise ValueError(f'{where}: id {key!r} is that of {names[key]!r} too')
+    return names
+
+
+def _fields(item, keys: tuple[str, str], where: str) -> list:
+    if not isinstance(item, dict):
+        raise ValueError(f'{where}: expected an object with {keys}, got {str(item)[:80]}')
+    for key in keys:
+        if key not in item:
+            kind = 'image' if 'id' in keys else 'annotation'
+            raise ValueError(f'{where}: every {kind} needs {keys}, missing {key!r}')
+    return [item[key] for key in keys]
 
 
 def _is_json(path: str) -> bool:

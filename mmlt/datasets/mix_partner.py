@@ -6,7 +6,7 @@ from mmpretrain.structures import DataSample
 
 from mmlt.datasets.labels import read_labels
 from mmlt.datasets.wrapper import DatasetWrapper
-from mmlt.functional.class_stats import sampling_probabilities
+from mmlt.functional.priors import sampling_probabilities
 
 
 @DATASETS.register_module()

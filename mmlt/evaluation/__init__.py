@@ -1,7 +1,18 @@
-"""Metrics of long-tailed recognition."""
+"""Metrics of long-tailed recognition, and the sums over many batches that they come from."""
 
 from mmlt.evaluation.calibration_error import CalibrationError
 from mmlt.evaluation.feature_geometry import FeatureGeometry
+from mmlt.evaluation.geometry_statistics import GeometryStatistics
+from mmlt.evaluation.second_pass import SecondPass
+from mmlt.evaluation.short_names import short_names
 from mmlt.evaluation.shot_accuracy import ShotAccuracy, format_shot_table
 
-__all__ = ['CalibrationError', 'FeatureGeometry', 'ShotAccuracy', 'format_shot_table']
+__all__ = [
+    'CalibrationError',
+    'FeatureGeometry',
+    'GeometryStatistics',
+    'SecondPass',
+    'ShotAccuracy',
+    'format_shot_table',
+    'short_names',
+]

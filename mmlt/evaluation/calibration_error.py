@@ -11,7 +11,7 @@ from mmpretrain.registry import METRICS
 
 from mmlt.class_counts import load_class_counts
 from mmlt.functional.calibration import calibration_errors, reliability_bins, top1_confidence
-from mmlt.functional.class_stats import shot_groups
+from mmlt.functional.shots import shot_groups
 
 
 @METRICS.register_module()

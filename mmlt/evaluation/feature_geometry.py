@@ -14,8 +14,10 @@ from mmengine.evaluator import BaseMetric
 from mmpretrain.registry import METRICS
 
 from mmlt.class_counts import load_class_counts
-from mmlt.functional.class_stats import shot_groups
-from mmlt.functional.geometry_statistics import CENTERINGS, GeometryStatistics, SecondPass
+from mmlt.evaluation.geometry_statistics import GeometryStatistics
+from mmlt.evaluation.second_pass import SecondPass
+from mmlt.functional.geometry import CENTERINGS
+from mmlt.functional.shots import shot_groups
 
 
 @METRICS.register_module()

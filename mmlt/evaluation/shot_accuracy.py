@@ -66,12 +66,17 @@ class ShotAccuracy(BaseMetric):
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
         """Keep prediction and label, one item a sample: so padded ones can be cut off later."""
         predictions = [
-            sample['pred_score'].argmax() if 'pred_score' in sample else sample['pred_label'][0]
+            _best(sample['pred_score']) if 'pred_score' in sample else sample['pred_label'][0]
             for sample in data_samples
         ]
         labels = [sample['gt_label'][0] for sample in data_samples]
         # One transfer from the device for a batch, not two for a sample.
         for prediction, label in zip(_to_list(predictions), _to_list(labels)):
+            if prediction < 0:
+                raise ValueError(
+                    'pred_score of the evaluated set is not finite: the model has diverged, or its '
+                    'weights are NaN'
+                )
             if not 0 <= label < len(self.class_counts):
                 raise ValueError(
                     f'label {label} of the evaluated set is not one of the '
@@ -87,6 +92,12 @@ class ShotAccuracy(BaseMetric):
         self.test_counts = torch.bincount(labels, minlength=len(self.class_counts)).tolist()
         fractions['macro'] = fractions['all_macro']
         return {name: 100 * float(fractions[name]) for name in COLUMNS}
+
+
+def _best(score: torch.Tensor) -> torch.Tensor:
+    """The class of the largest score; -1 if the scores are no numbers, which argmax hides."""
+    score = torch.as_tensor(score)
+    return torch.where(score.isfinite().all(), score.argmax(), -1)
 
 
 def _to_list(values: list) -> list[int]:

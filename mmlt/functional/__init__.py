@@ -1,39 +1,40 @@
-"""The mathematics of the methods: tensors in, tensors out, no state."""
+"""The mathematics of the methods: tensors in, tensors out, no state. Needs torch alone.
 
+============= ==================================================================
+profiles      how many images each class has
+priors        what these counts weigh: log-priors, class weights, sampling
+shots         many, medium and few, and the accuracy on each
+pairs         losses over sample-class pairs, sigmoid and softmax
+bank          a remembered projection of each class
+contrastive   samples against samples and prototypes (BCL)
+uniformity    class vectors against class vectors
+margins       on the cosine or the angle of the label's logit (LDAM, DBM)
+geometry      separability and compactness; fisher, collapse: two more measures
+moments       the sums over samples that these three come from
+calibration   confidence against accuracy
+numerics      the few numerical pieces that all share
+checks        what arguments have to be, each check written once
+============= ==================================================================
+"""
+
+from mmlt.functional.bank import bank_similarity, write_bank
 from mmlt.functional.calibration import (
     calibration_errors,
     expected_calibration_error,
     reliability_bins,
     top1_confidence,
 )
-from mmlt.functional.class_stats import (
-    class_log_prior,
-    effective_number_weights,
-    exponential_class_counts,
-    sampling_probabilities,
-    shifted_class_counts,
-    shot_accuracy,
-    shot_groups,
-    step_class_counts,
-    validation_counts,
-)
-from mmlt.functional.contrastive import (
-    balanced_contrastive_loss,
-    bank_similarity,
-    supervised_contrastive_loss,
-    write_bank,
-)
+from mmlt.functional.collapse import neural_collapse
+from mmlt.functional.contrastive import balanced_contrastive_loss, supervised_contrastive_loss
+from mmlt.functional.fisher import fisher_separability
 from mmlt.functional.geometry import (
     angular_distance,
     class_means,
     classifier_separability,
     feature_compactness,
     feature_separability,
-    fisher_separability,
-    neural_collapse,
     separability_matrix,
 )
-from mmlt.functional.geometry_statistics import GeometryStatistics
 from mmlt.functional.margins import (
     cos_plus_margin,
     dbm_class_margin,
@@ -41,11 +42,23 @@ from mmlt.functional.margins import (
     ldam_class_margin,
     ldam_logits,
 )
+from mmlt.functional.moved import forward
 from mmlt.functional.pairs import sample_negatives, sigmoid_pair_loss, softmax_pair_loss
+from mmlt.functional.priors import (
+    class_log_prior,
+    effective_number_weights,
+    sampling_probabilities,
+)
+from mmlt.functional.profiles import (
+    exponential_class_counts,
+    shifted_class_counts,
+    step_class_counts,
+    validation_counts,
+)
+from mmlt.functional.shots import shot_accuracy, shot_groups
 from mmlt.functional.uniformity import sigmoid_uniform_loss, softmax_uniform_loss
 
 __all__ = [
-    'GeometryStatistics',
     'angular_distance',
     'balanced_contrastive_loss',
     'bank_similarity',
@@ -82,3 +95,5 @@ __all__ = [
     'validation_counts',
     'write_bank',
 ]
+
+__getattr__ = forward(__name__, {'GeometryStatistics': 'mmlt.evaluation'})

@@ -6,6 +6,14 @@ Confidences are compared and summed in float64, whatever their dtype.
 import torch
 from torch import Tensor
 
+from mmlt.functional.checks import (
+    check_bool,
+    check_label_range,
+    check_labels,
+    check_scores,
+    check_shape,
+)
+
 
 def top1_confidence(probabilities: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     r"""The largest score of each sample, and whether it is the true class's.
@@ -32,19 +40,10 @@ def top1_confidence(probabilities: Tensor, labels: Tensor) -> tuple[Tensor, Tens
         >>> top1_confidence(torch.tensor([[0.5, 0.25], [0.0, 1.0]]), torch.tensor([1, 1]))
         (tensor([0.5000, 1.0000]), tensor([False,  True]))
     """
-    if probabilities.ndim != 2 or probabilities.shape[1] == 0:
-        got = tuple(probabilities.shape)
-        raise ValueError(f'probabilities must have shape (N, K) with K >= 1, got {got}')
-    if labels.shape != probabilities.shape[:1]:
-        wanted, got = (len(probabilities),), tuple(labels.shape)
-        raise ValueError(f'labels must have shape {wanted}, got {got}')
-    if labels.dtype != torch.int64:
-        raise TypeError(f'labels must be int64, got {labels.dtype}')
-    num_classes = probabilities.shape[1]
-    if len(labels) and (labels.min() < 0 or labels.max() >= num_classes):
-        found = f'[{labels.min().item()}, {labels.max().item()}]'
-        raise ValueError(f'labels must be in [0, {num_classes}), got values in {found}')
-    _check_range(probabilities, 'probabilities')
+    check_shape('probabilities', probabilities, 'N', 'K+')
+    check_labels('labels', labels, len(probabilities))
+    check_label_range('labels', labels, probabilities.shape[1])
+    check_scores('probabilities', probabilities)
     confidence, predictions = probabilities.max(dim=1)
     return confidence, predictions == labels
 
@@ -82,9 +81,8 @@ def reliability_bins(confidence: Tensor, correct: Tensor, num_bins: int = 15) ->
     if confidence.ndim != 1 or confidence.shape != correct.shape:
         got = f'{tuple(confidence.shape)} and {tuple(correct.shape)}'
         raise ValueError(f'confidence and correct must have the same shape (N,), got {got}')
-    if correct.dtype != torch.bool:
-        raise TypeError(f'correct must be bool, got {correct.dtype}')
-    _check_range(confidence, 'confidence')
+    check_bool('correct', correct)
+    check_scores('confidence', confidence)
     confidence = confidence.double().contiguous()  # bucketize warns about a strided column
     # A quotient is rounded once; most of linspace's edges are off in the last place.
     edges = torch.arange(num_bins + 1, dtype=torch.float64, device=confidence.device) / num_bins
@@ -158,10 +156,3 @@ def expected_calibration_error(probabilities: Tensor, labels: Tensor, num_bins: 
     """
     confidence, correct = top1_confidence(probabilities, labels)
     return calibration_errors(reliability_bins(confidence, correct, num_bins))['ece']
-
-
-def _check_range(scores: Tensor, name: str) -> None:
-    # Asked this way round, NaN is refused too.
-    if not ((scores >= 0) & (scores <= 1)).all():
-        found = f'[{scores.min().item():g}, {scores.max().item():g}]'
-        raise ValueError(f'{name} must be in [0, 1], got values in {found}')

@@ -1,101 +1,29 @@
-"""Sample against sample: a bank of one remembered projection a class, or the batch itself.
+"""Sample against sample: the features of a batch against one another, class by class.
 
-The bank (K, d) holds the raw projection of the last seen sample of each class. Reading it gives a
-similarity matrix (N, K) for the pair losses; writing it is a pure in-place update.
-
-The contrastive losses compare the features (N, V, d) of a batch, V views of each sample, with one
-another and with the prototypes (K, d) of the classes. All of these have unit length already.
+Compared are the features (N, V, d) of a batch, V views of each sample, with one another and with
+the prototypes (K, d) of the classes. All of these have unit length already. What is compared with
+a memory instead stands in :mod:`mmlt.functional.bank`.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmlt.functional.numerics import REDUCTIONS, reduce_samples, unit_rows, upcast
+from mmlt.functional.checks import (
+    REDUCTIONS,
+    check_choice,
+    check_floating,
+    check_labels,
+    check_positive,
+    check_shape,
+)
+from mmlt.functional.moved import forward
+from mmlt.functional.numerics import reduce_samples, upcast
 
 FORMS = ('L1', 'L2', 'L3')
-
-
-def bank_similarity(projections: Tensor, bank: Tensor, temperature: float) -> Tensor:
-    r"""Cosine of each projection with each remembered one, over the temperature.
-
-    .. math:: s_{ik} = \frac{1}{\tau} \cos(z_i, z_*^{(k)})
-
-    Args:
-        projections: Projected features, of any length (normalised inside).
-        bank: One remembered projection a class, of any length (normalised inside).
-        temperature: tau, > 0.
-
-    Shape:
-        projections (N, d), bank (K, d); returns (N, K) in float32, or float64 if either is.
-        A zero row has similarity 0 with everything, and a bounded gradient.
-
-    Raises:
-        ValueError: Shapes that do not fit, or a temperature that is not positive.
-
-    Source:
-        BCE3S, eqs. 2 and 4 (tau = 1 in the released code).
-
-    Example:
-        >>> bank = torch.tensor([[3.0, 0.0], [0.0, 5.0]])
-        >>> bank_similarity(torch.tensor([[0.0, 2.0]]), bank, temperature=0.5)
-        tensor([[0., 2.]])
-    """
-    if not temperature > 0:
-        raise ValueError(f'temperature must be positive, got {temperature}')
-    if projections.ndim != 2:
-        raise ValueError(f'projections must have shape (N, d), got {tuple(projections.shape)}')
-    if bank.ndim != 2 or bank.shape[1] != projections.shape[1]:
-        wanted = f'(K, {projections.shape[1]})'
-        raise ValueError(f'bank must have shape {wanted}, got {tuple(bank.shape)}')
-    projections, bank = upcast(projections), upcast(bank)
-    dtype = torch.promote_types(projections.dtype, bank.dtype)
-    # Autocast would round the cosines to half precision, then multiply the error by 1 / tau.
-    with torch.autocast(projections.device.type, enabled=False):
-        return unit_rows(projections.to(dtype)) @ unit_rows(bank.to(dtype)).T / temperature
-
-
-@torch.no_grad()
-def write_bank(bank: Tensor, filled: Tensor, projections: Tensor, labels: Tensor) -> None:
-    """Remember the last projection of every class in the batch, in place.
-
-    ``bank[k] = projections[max{i : labels[i] = k}]``, and ``filled[k] = True``, for each class k
-    in the batch; the other rows stay. The same on every device: no race between duplicates.
-
-    Args:
-        bank: The bank to write; projections are cast to its dtype, not normalised.
-        filled: Which rows have ever been written.
-        projections: Projected features of the batch.
-        labels: Class labels in [0, K); a label below 0 is padding and writes nothing.
-
-    Shape:
-        bank (K, d), filled (K,) bool, projections (N, d), labels (N,) int64.
-
-    Raises:
-        ValueError: Shapes that do not fit.
-        TypeError: ``filled`` not bool, or ``labels`` not int64.
-
-    Source:
-        BCE3S, appendix D ("updated by the last feature"). The released code does this in a Python
-        loop over samples, into uninitialised memory.
-
-    Example:
-        >>> bank, filled = torch.zeros(3, 1), torch.zeros(3, dtype=torch.bool)
-        >>> write_bank(bank, filled, torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([2, 0, 2]))
-        >>> bank.flatten(), filled
-        (tensor([2., 0., 3.]), tensor([ True, False,  True]))
-    """
-    _check_write(bank, filled, projections, labels)
-    if len(labels) == 0:
-        return
-    position = torch.arange(len(labels), device=labels.device)
-    position = torch.where(labels >= 0, position, -1)
-    last = torch.full((len(bank),), -1, device=labels.device)
-    last = last.scatter_reduce(0, labels.clamp(min=0), position, 'amax')
-    written = last >= 0
-    rows = projections[last.clamp(min=0)].to(bank.dtype)
-    bank.copy_(torch.where(written.unsqueeze(1), rows, bank))
-    filled.logical_or_(written)
+__getattr__ = forward(
+    __name__, dict.fromkeys(('bank_similarity', 'write_bank'), 'mmlt.functional.bank')
+)
 
 
 def balanced_contrastive_loss(
@@ -160,7 +88,7 @@ def balanced_contrastive_loss(
         prototypes = upcast(prototypes)
         dtype = torch.promote_types(features.dtype, prototypes.dtype)
         features, prototypes = features.to(dtype), prototypes.to(dtype)
-    # As above: 1 / tau would multiply what autocast rounds off.
+    # Autocast would round the cosines, then multiply the error by 1 / tau.
     with torch.autocast(features.device.type, enabled=False):
         if form == 'L3':
             similarity = features.flatten(0, 1) / temperature @ prototypes.T
@@ -266,55 +194,23 @@ def _features_part(queries: Tensor, features: Tensor, weight: Tensor | None) -> 
     return similarity.logsumexp(1).view(n, v)
 
 
-def _check_write(bank: Tensor, filled: Tensor, projections: Tensor, labels: Tensor) -> None:
-    if bank.ndim != 2:
-        raise ValueError(f'bank must have shape (K, d), got {tuple(bank.shape)}')
-    k, d = bank.shape
-    if filled.shape != (k,):
-        raise ValueError(f'filled must have shape {(k,)}, got {tuple(filled.shape)}')
-    if filled.dtype != torch.bool:
-        raise TypeError(f'filled must be bool, got {filled.dtype}')
-    if labels.ndim != 1:
-        raise ValueError(f'labels must have shape (N,), got {tuple(labels.shape)}')
-    if labels.dtype != torch.int64:
-        raise TypeError(f'labels must be int64, got {labels.dtype}')
-    if projections.shape != (len(labels), d):
-        got = tuple(projections.shape)
-        raise ValueError(f'projections must have shape {(len(labels), d)}, got {got}')
-
-
 def _check_contrast(
-    features: Tensor,
-    target: Tensor,
-    prototypes: Tensor | None,
-    temperature: float,
-    reduction: str,
+    features: Tensor, target: Tensor, prototypes: Tensor | None, temperature: float, reduction: str
 ) -> None:
     """Shapes and dtypes only: looking at values would wait for the GPU."""
-    if features.ndim != 3:
-        raise ValueError(f'features must have shape (N, V, d), got {tuple(features.shape)}')
-    n, _, d = features.shape
-    if target.shape != (n,):
-        got = tuple(target.shape)
-        raise ValueError(f'target must be labels (N,) with N = {n}, not soft, got shape {got}')
-    if target.dtype != torch.int64:
-        raise TypeError(f'target must be int64 class labels, got {target.dtype}')
-    if prototypes is not None and (prototypes.ndim != 2 or prototypes.shape[1] != d):
-        got = tuple(prototypes.shape)
-        raise ValueError(f'prototypes must have shape (K, {d}), got {got}')
-    for name, rows in (('features', features), ('prototypes', prototypes)):
-        if rows is not None and not rows.is_floating_point():
-            raise TypeError(f'{name} must be floating, got {rows.dtype}')
-    if not temperature > 0:
-        raise ValueError(f'temperature must be positive, got {temperature}')
-    if reduction not in REDUCTIONS:
-        raise ValueError(f'reduction must be one of {REDUCTIONS}, got {reduction!r}')
+    check_shape('features', features, 'N', 'V', 'd')
+    check_floating('features', features)
+    check_labels('target', target, len(features), hint='; soft labels are not taken')
+    if prototypes is not None:
+        check_shape('prototypes', prototypes, 'K', features.shape[2])
+        check_floating('prototypes', prototypes)
+    check_positive('temperature', temperature)
+    check_choice('reduction', reduction, REDUCTIONS)
 
 
 def check_form(form: str, class_averaging: bool, has_prototypes: bool) -> None:
     """Refuse options of :func:`balanced_contrastive_loss` that do not go together."""
-    if form not in FORMS:
-        raise ValueError(f'form must be one of {FORMS}, got {form!r}')
+    check_choice('form', form, FORMS)
     if form != 'L1' and not class_averaging:
         raise ValueError(f'form {form!r} needs class_averaging=True, got False')
     if form == 'L3' and not has_prototypes:

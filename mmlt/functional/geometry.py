@@ -2,20 +2,28 @@
 
 The measures of BCE3S average cosines over pairs, in percent: as separability, 100 is opposite, 50
 is at right angles. The pairs are never formed: a sum of cosines is an inner product of summed unit
-vectors. Features that do not fit into memory go batch by batch through
-:class:`mmlt.functional.geometry_statistics.GeometryStatistics`, which has the same measures.
+vectors, which :mod:`mmlt.functional.moments` sums. Each measure is a function of features, and one
+of their sums; features that do not fit into memory go batch by batch through
+``mmlt.evaluation.GeometryStatistics``, which ends in the same functions of sums.
 """
 
 import torch
 from torch import Tensor
 
-from mmlt.functional.geometry_statistics import (
-    GeometryStatistics,
-    check_features,
-    percent,
-    unit_difference,
+from mmlt.functional.checks import check_features, check_shape
+from mmlt.functional.moments import center_of, class_moments, in_parts
+from mmlt.functional.moved import forward
+from mmlt.functional.numerics import percent, unit_difference, unit_rows
+
+CENTERINGS = ('class', 'global')
+__getattr__ = forward(
+    __name__,
+    {
+        'fisher_separability': 'mmlt.functional.fisher',
+        'neural_collapse': 'mmlt.functional.collapse',
+        'GeometryStatistics': 'mmlt.evaluation',
+    },
 )
-from mmlt.functional.numerics import unit_rows
 
 
 def classifier_separability(weight: Tensor) -> Tensor:
@@ -102,7 +110,8 @@ def feature_compactness(features: Tensor, labels: Tensor, num_classes: int) -> T
         >>> feature_compactness(torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([0, 0]), 2)
         tensor([50., nan], dtype=torch.float64)
     """
-    return _statistics(features, labels, num_classes).compactness()
+    moments = class_moments(features, labels, num_classes)
+    return moments_compactness(moments.count, moments.unit_sum, moments.unit_square)
 
 
 def feature_separability(
@@ -138,117 +147,12 @@ def feature_separability(
         >>> feature_separability(x, y, 2, centering='global')
         tensor([100., 100.], dtype=torch.float64)
     """
-    second = _statistics(features, labels, num_classes).second_pass()
-    second.update(features, labels)
-    return second.separability(centering)
-
-
-def fisher_separability(
-    features: Tensor,
-    labels: Tensor,
-    num_classes: int,
-    ridge: float = 1e-3,
-    covariance: str = 'class',
-) -> Tensor:
-    r"""Fisher's criterion of each class and every other, along the best direction of each pair.
-
-    .. math:: S_i = \frac{1}{K - 1} \sum_{j \ne i} J_{ij}, \quad
-              J_{ij} = \max_w \frac{(w^T \mu_i - w^T \mu_j)^2}{\sigma_i^2 + \sigma_j^2}
-              = (\mu_i - \mu_j)^T (\Sigma_i + \Sigma_j + \rho_{ij} I)^{-1} (\mu_i - \mu_j),
-              \quad \rho_{ij} = \mathrm{ridge} \cdot \mathrm{tr}(\Sigma_i + \Sigma_j) / D
-
-    ``mu_k`` and ``Sigma_k`` are mean and covariance (over n_k) of the features of class k.
-
-    Args:
-        features: Features of all samples.
-        labels: Class labels in [0, K).
-        num_classes: K, >= 1.
-        ridge: > 0, in units of the mean variance of a feature, which leaves the scale of the
-            features out of it. Without it the best direction of two classes with fewer than D
-            samples has no variance at all; for these the ridge decides the value, so compare
-            only what was measured with one ridge and with equally many samples.
-        covariance: ``'class'``: each class has its own; takes K D^2 numbers and a factorisation of
-            D x D for each pair. ``'shared'``: all have the covariance within classes over all
-            samples; takes D^2 numbers and one factorisation.
-
-    Shape:
-        features (N, D), labels (N,) int64; returns (K,) float64, >= 0. NaN for a class with fewer
-        than 2 samples (``'shared'``: without samples), which is left out of the sum over j, too,
-        and if no other class is left. Infinite where classes apart have no spread.
-
-    Raises:
-        ValueError: Shapes that do not fit, a label outside [0, K), ``ridge`` not above 0, an
-            unknown ``covariance``, features that are not finite.
-        TypeError: ``labels`` not int64.
-
-    Source:
-        DBM, eqs. 12 and 13, table 6. The paper names neither a ridge nor the normaliser of the
-        variance; ``'shared'`` is this library's addition.
-
-    Example:
-        >>> x, y = torch.tensor([[0.0], [2.0], [6.0], [8.0]]), torch.tensor([0, 0, 1, 1])
-        >>> fisher_separability(x, y, 2, ridge=1e-9)  # (7 - 1)^2 / (1 + 1)
-        tensor([18.0000, 18.0000], dtype=torch.float64)
-    """
-    if covariance not in ('class', 'shared'):
-        raise ValueError(f"covariance must be 'class' or 'shared', got {covariance!r}")
-    return _statistics(features, labels, num_classes, covariance).fisher_separability(ridge)
-
-
-def neural_collapse(
-    features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor | None = None
-) -> dict[str, Tensor]:
-    r"""The four properties of neural collapse as distances: all are 0 at full collapse.
-
-    With the class means :math:`\mu_k`, their mean :math:`\mu`, :math:`\hat\mu_k = \mu_k - \mu` and
-    :math:`\hat M` the matrix of these rows:
-
-    .. math::
-        \text{nc1} &= \mathrm{tr}(\Sigma_W \Sigma_B^+) / K, \quad
-            \Sigma_W = \tfrac{1}{N} \sum_i (x_i - \mu_{y_i}) (x_i - \mu_{y_i})^T, \quad
-            \Sigma_B = \tfrac{1}{K} \hat M^T \hat M \\
-        \text{nc2\_norm} &= \mathrm{std}_k |v_k| / \mathrm{mean}_k |v_k| \\
-        \text{nc2\_angle} &= \mathrm{std}_{j \ne k} \cos(v_j, v_k) \\
-        \text{nc2\_etf} &= \mathrm{mean}_{j \ne k} |\cos(v_j, v_k) + \tfrac{1}{K - 1}| \\
-        \text{nc3} &= | W / |W|_F - \hat M / |\hat M|_F |_F \\
-        \text{nc4} &= \tfrac{1}{N} \#\{i : \arg\max_k (w_k^T x_i + b_k)
-            \ne \arg\min_k |x_i - \mu_k| \}
-
-    The three of NC2 exist for ``v = hat mu`` (``nc2_norm_means``, ...) and for ``v = w``
-    (``nc2_norm_weight``, ...), which is not centred.
-
-    Args:
-        features: Features of all samples.
-        labels: Class labels in [0, K).
-        weight: Classifier vectors as they multiply the features, so normalised already where the
-            classifier normalises them. Classes without samples are left out, their vectors too.
-        bias: The classifier's bias, for nc4 only. Defaults to None: zeros.
-
-    Shape:
-        features (N, D), labels (N,) int64, weight (K, D), bias (K,); returns a dict of () float64.
-        nc4 is in [0, 1]. NaN where nothing is left to compare: nc1 to nc3 for one class, those of
-        the means if all are equal, nc4 without samples.
-
-    Raises:
-        ValueError: Shapes that do not fit, a label outside [0, K), features that are not finite.
-        TypeError: ``labels`` not int64.
-
-    Source:
-        Papyan, Han and Donoho 2020, where classes are balanced. If they are not: ``mu`` is the
-        mean of the class means, ``Sigma_W`` the mean over samples. BCE3S, appendix B.
-
-    Example:
-        >>> etf, labels = torch.eye(3) - 1 / 3, torch.arange(3).repeat(2)
-        >>> measures = neural_collapse(5 * etf.repeat(2, 1), labels, etf)
-        >>> all(value < 1e-6 for value in measures.values()), list(measures)[:3]
-        (True, ['nc1', 'nc2_norm_means', 'nc2_angle_means'])
-    """
-    if weight.ndim != 2 or len(weight) == 0:
-        raise ValueError(f'weight must have shape (K, D) with K >= 1, got {tuple(weight.shape)}')
-    statistics = _statistics(features, labels, len(weight), 'shared')
-    second = statistics.second_pass(weight, bias)
-    second.update(features, labels)
-    return statistics.neural_collapse(weight) | {'nc4': second.nc4()}
+    check_centering(centering)
+    count, mean = class_moments(features, labels, num_classes)[:2]
+    directions = torch.zeros_like(mean)
+    for x, y in in_parts(features, labels):
+        add_directions(directions, x, y, count, mean, centering)
+    return moments_separability(directions, count, mean, centering)
 
 
 def class_means(features: Tensor, labels: Tensor, num_classes: int) -> Tensor:
@@ -276,8 +180,8 @@ def class_means(features: Tensor, labels: Tensor, num_classes: int) -> Tensor:
         tensor([[2.],
                 [nan]], dtype=torch.float64)
     """
-    statistics = _statistics(features, labels, num_classes)
-    return statistics.mean.masked_fill((statistics.count == 0).unsqueeze(1), torch.nan)
+    count, mean = class_moments(features, labels, num_classes)[:2]
+    return mean.masked_fill((count == 0).unsqueeze(1), torch.nan)
 
 
 def angular_distance(features: Tensor, labels: Tensor, centers: Tensor) -> Tensor:
@@ -309,9 +213,7 @@ def angular_distance(features: Tensor, labels: Tensor, centers: Tensor) -> Tenso
         tensor([ 0., 45.], dtype=torch.float64)
     """
     check_features(features, labels, len(centers) if centers.ndim else 0)
-    if centers.ndim != 2 or centers.shape[1] != features.shape[1]:
-        wanted, got = features.shape[1], tuple(centers.shape)
-        raise ValueError(f'centers must have shape (K, {wanted}), got {got}')
+    check_shape('centers', centers, 'K', features.shape[1])
     rows = unit_rows(features.detach().double())
     own = unit_rows(centers.detach().double())[labels]
     across = torch.linalg.vector_norm(rows - own, dim=1)
@@ -321,17 +223,72 @@ def angular_distance(features: Tensor, labels: Tensor, centers: Tensor) -> Tenso
     return torch.rad2deg(2 * half).masked_fill(nowhere, 90.0)
 
 
+def moments_compactness(count: Tensor, unit_sum: Tensor, unit_square: Tensor) -> Tensor:
+    """:func:`feature_compactness` from the sums of :func:`mmlt.functional.moments.class_moments`.
+
+    Shape:
+        count (K,), unit_sum (K, D), unit_square (K,); returns (K,) float64.
+
+    Example:
+        >>> features, labels = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([0, 0])
+        >>> moments = class_moments(features, labels, num_classes=1)
+        >>> moments_compactness(moments.count, moments.unit_sum, moments.unit_square)
+        tensor([50.], dtype=torch.float64)
+    """
+    count = count.double()
+    ordered_pairs = count * (count - 1)
+    pairs = unit_sum.square().sum(dim=1) - unit_square
+    return torch.where(ordered_pairs > 0, percent(pairs / ordered_pairs), torch.nan)
+
+
+def add_directions(
+    total: Tensor, x: Tensor, y: Tensor, count: Tensor, mean: Tensor, centering: str
+) -> None:
+    r"""Add the unit vectors of samples minus a mean to the sums of their classes, in place.
+
+    .. math:: \sum_{i \in k} \frac{x_i - c_i}{|x_i - c_i|}, \quad
+              c_i = \bar x_{y_i} \text{ or } \frac{1}{K} \sum_k \bar x_k
+
+    Args:
+        total: The sums to add to.
+        x: Features in float64.
+        y: Their classes.
+        count: Samples of each class.
+        mean: Means of the classes.
+        centering: ``'class'`` or ``'global'``, see :func:`feature_separability`.
+
+    Shape:
+        total (K, D), x (N, D), y (N,), count (K,), mean (K, D).
+    """
+    center = mean[y] if centering == 'class' else center_of(count, mean)
+    total.index_add_(0, y, unit_difference(x, center))
+
+
+def moments_separability(directions: Tensor, count: Tensor, mean: Tensor, centering: str) -> Tensor:
+    """:func:`feature_separability` from counts, means and the sums of :func:`add_directions`.
+
+    Shape:
+        directions (K, D), count (K,), mean (K, D); returns (K,) float64.
+    """
+    seen = count > 0
+    if centering == 'class':
+        mean_rows = unit_rows(mean)
+    else:
+        mean_rows = unit_difference(mean, center_of(count, mean))
+    mean_rows = mean_rows * seen.unsqueeze(1)
+    others = mean_rows.sum(dim=0) - mean_rows  # for each k, the sum over j != k
+    cosines = (directions * others).sum(dim=1)
+    pairs = count * (seen.sum() - 1)
+    return torch.where(pairs > 0, percent(-cosines / pairs), torch.nan)
+
+
+def check_centering(centering: str) -> None:
+    """Refuse a centring that :func:`feature_separability` does not know."""
+    if centering not in CENTERINGS:
+        raise ValueError(f"centering must be 'class' or 'global', got {centering!r}")
+
+
 def _centered_rows(weight: Tensor) -> Tensor:
-    if weight.ndim != 2 or len(weight) == 0:
-        raise ValueError(f'weight must have shape (K, D) with K >= 1, got {tuple(weight.shape)}')
+    check_shape('weight', weight, 'K+', 'D')
     weight = weight.detach().double()
     return unit_difference(weight, weight.mean(dim=0))
-
-
-def _statistics(
-    features: Tensor, labels: Tensor, num_classes: int, scatter: str | None = None
-) -> GeometryStatistics:
-    check_features(features, labels, num_classes)
-    statistics = GeometryStatistics(num_classes, features.shape[1], scatter, features.device)
-    statistics.update(features, labels)
-    return statistics

@@ -4,6 +4,8 @@ Integer operations give the very pixels that Pillow gives; so do affine maps, in
 arithmetic with the nearest pixel. Nothing here draws random numbers or waits for the device.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -157,15 +159,12 @@ def affine_nearest(images: Tensor, matrix: Tensor, fill: int) -> Tensor:
     return torch.where(inside.unsqueeze(1), found.reshape(images.shape), fill).to(torch.uint8)
 
 
-def rotation_matrix(degrees: Tensor, height: int, width: int) -> Tensor:
-    """Matrices (B, 6) of ``PIL.Image.rotate``, counter-clockwise about the centre, of (B,)."""
-    angle = -torch.deg2rad(degrees.double() % 360)
-    cos, sin = (torch.round(v, decimals=15) for v in (angle.cos(), angle.sin()))
+def rotation_matrix(degrees: float, height: int, width: int) -> tuple[float, ...]:
+    """The six numbers (scalars, no shape) of ``PIL.Image.rotate``, counter-clockwise."""
+    angle = -math.radians(degrees % 360)
+    cos, sin = round(math.cos(angle), 15), round(math.sin(angle), 15)
     x, y = width / 2, height / 2
-    return torch.stack(
-        [cos, sin, x - cos * x - sin * y, -sin, cos, y + sin * x - cos * y],
-        dim=1,
-    )
+    return cos, sin, x - cos * x - sin * y, -sin, cos, y + sin * x - cos * y
 
 
 def crop_at(images: Tensor, top: Tensor, left: Tensor, padding: int) -> Tensor:
@@ -176,10 +175,11 @@ def crop_at(images: Tensor, top: Tensor, left: Tensor, padding: int) -> Tensor:
     """
     h, w = images.shape[2:]
     padded = F.pad(images, (padding,) * 4)
-    rows = top[:, None] + torch.arange(h, device=images.device)
-    columns = left[:, None] + torch.arange(w, device=images.device)
-    batch = torch.arange(len(images), device=images.device)[:, None, None]
-    return padded.permute(0, 2, 3, 1)[batch, rows[:, :, None], columns[:, None]].permute(0, 3, 1, 2)
+    row = top[:, None] + torch.arange(h, device=images.device)
+    column = left[:, None] + torch.arange(w, device=images.device)
+    index = (row * padded.shape[3])[:, :, None] + column[:, None]
+    index = index.flatten(1).unsqueeze(1).expand(-1, images.shape[1], -1)
+    return padded.flatten(2).gather(2, index).reshape(images.shape)
 
 
 def cutout_at(images: Tensor, row: Tensor, column: Tensor, length: int, fill: int = 0) -> Tensor:

@@ -15,11 +15,23 @@ import math
 import torch
 from torch import Tensor
 
-from mmlt.functional.class_stats import Counts, _as_counts
+from mmlt.functional.checks import (
+    Counts,
+    as_counts,
+    check_choice,
+    check_floating,
+    check_labels,
+    check_not_negative,
+    check_positive,
+    check_shape,
+)
 from mmlt.functional.numerics import upcast
 
 _REFERENCES = ('min', 'last')
 _INSTANCE_MARGINS = ('hard', 'all', 'none')
+_ONE_CLASS = (
+    '; a margin belongs to one class, so soft labels (mixup, cutmix, label smoothing) do not fit'
+)
 
 
 def dbm_class_margin(
@@ -54,11 +66,9 @@ def dbm_class_margin(
         tensor([0.0500, 0.2000, 0.1000])
     """
     _check_margin('max_margin', max_margin, math.pi)
-    if not 0 <= tau < math.inf:
-        raise ValueError(f'tau must be >= 0, got {tau}')
-    if reference not in _REFERENCES:
-        raise ValueError(f'reference must be one of {_REFERENCES}, got {reference!r}')
-    counts = _as_counts(class_counts, minimum=1)
+    check_not_negative('tau', tau)
+    check_choice('reference', reference, _REFERENCES)
+    counts = as_counts(class_counts, minimum=1)
     base = counts.min() if reference == 'min' else counts[-1]
     return (max_margin * (counts / base) ** -tau).to(torch.get_default_dtype())
 
@@ -87,7 +97,7 @@ def ldam_class_margin(class_counts: Counts, max_margin: float = 0.5) -> Tensor:
         tensor([0.0791, 0.5000, 0.2500])
     """
     _check_margin('max_margin', max_margin, 2.0)
-    counts = _as_counts(class_counts, minimum=1)
+    counts = as_counts(class_counts, minimum=1)
     return (max_margin * (counts / counts.min()) ** -0.25).to(torch.get_default_dtype())
 
 
@@ -133,8 +143,7 @@ def cos_plus_margin(cosine: Tensor, margin: Tensor | float) -> Tensor:
         >>> cos_plus_margin(torch.tensor([1.0, 0.5, -1.0]), math.pi / 6)
         tensor([ 0.8660,  0.0000, -1.1340])
     """
-    if not cosine.is_floating_point():
-        raise TypeError(f'cosine must be floating, got {cosine.dtype}')
+    check_floating('cosine', cosine)
     c = _within(cosine)
     m = torch.as_tensor(margin, dtype=c.dtype, device=c.device)
     return _rotate(c, m, torch.finfo(cosine.dtype).eps / 2)
@@ -257,12 +266,8 @@ def check_instance_margin(instance_margin: str, instance_weight: float) -> None:
     Raises:
         ValueError: An unknown name, or a negative or infinite weight.
     """
-    if instance_margin not in _INSTANCE_MARGINS:
-        raise ValueError(
-            f'instance_margin must be one of {_INSTANCE_MARGINS}, got {instance_margin!r}'
-        )
-    if not 0 <= instance_weight < math.inf:
-        raise ValueError(f'instance_weight must be >= 0, got {instance_weight}')
+    check_choice('instance_margin', instance_margin, _INSTANCE_MARGINS)
+    check_not_negative('instance_weight', instance_weight)
 
 
 def _within(cosine: Tensor) -> Tensor:
@@ -293,21 +298,10 @@ def _check_margin(name: str, value: float, limit: float) -> None:
 
 def _check_logits(cosine: Tensor, target: Tensor, class_margin: Tensor, scale: float) -> None:
     """Shapes and dtypes only: looking at values would wait for the GPU."""
-    if cosine.ndim != 2:
-        raise ValueError(f'cosine must have shape (N, K), got {tuple(cosine.shape)}')
-    if not cosine.is_floating_point():
-        raise TypeError(f'cosine must be floating, got {cosine.dtype}')
+    check_shape('cosine', cosine, 'N', 'K')
+    check_floating('cosine', cosine)
     n, k = cosine.shape
-    if target.shape != (n,):
-        raise ValueError(
-            f'target must be class labels of shape {(n,)}, got {tuple(target.shape)}; a margin '
-            'belongs to one class, so soft labels (mixup, cutmix, label smoothing) do not fit'
-        )
-    if target.dtype != torch.int64:
-        raise TypeError(f'target must be int64 class labels, got {target.dtype}')
-    if class_margin.shape != (k,):
-        raise ValueError(f'class_margin must have shape {(k,)}, got {tuple(class_margin.shape)}')
-    if not class_margin.is_floating_point():
-        raise TypeError(f'class_margin must be floating, got {class_margin.dtype}')
-    if not 0 < scale < math.inf:
-        raise ValueError(f'scale must be positive, got {scale}')
+    check_labels('target', target, n, hint=_ONE_CLASS)
+    check_shape('class_margin', class_margin, k)
+    check_floating('class_margin', class_margin)
+    check_positive('scale', scale)

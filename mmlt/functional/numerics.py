@@ -1,11 +1,14 @@
-"""The few numerical pieces that all losses share."""
+"""The few numerical pieces that losses and measures share."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmlt.functional.checks import check_shape
+from mmlt.functional.moved import forward
+
 _TINY = 1e-12
-REDUCTIONS = ('mean', 'sum', 'none')
+__getattr__ = forward(__name__, {'REDUCTIONS': 'mmlt.functional.checks'})
 
 
 def softplus(x: Tensor) -> Tensor:
@@ -26,6 +29,20 @@ def unit_rows(x: Tensor) -> Tensor:
     return x / torch.where(norm > _TINY, norm, 1.0)
 
 
+def unit_difference(x: Tensor, center: Tensor) -> Tensor:
+    """Unit rows of ``x - center``; 0 where only rounding is left of the difference."""
+    rows = x - center
+    size = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
+    # Asked this way round, NaN stays NaN.
+    return unit_rows(rows.masked_fill(length <= 1e-12 * size, 0.0))
+
+
+def percent(mean_cosine: Tensor) -> Tensor:
+    """``(1 + cos) / 2`` in percent, for any shape."""
+    return 50 * (1 + mean_cosine)
+
+
 def reduce_samples(loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
     """Weigh and reduce losses of shape (N,): the 'mean' divides by N, not by the weights' sum.
 
@@ -33,9 +50,7 @@ def reduce_samples(loss: Tensor, weight: Tensor | None, reduction: str) -> Tenso
         ValueError: ``weight`` not of shape (N,).
     """
     if weight is not None:
-        if weight.shape != loss.shape:
-            got = tuple(weight.shape)
-            raise ValueError(f'weight must have shape {tuple(loss.shape)}, got {got}')
+        check_shape('weight', weight, len(loss))
         loss = loss * weight.to(loss.dtype)
     if reduction == 'none':
         return loss

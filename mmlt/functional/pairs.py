@@ -13,7 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmlt.functional.numerics import REDUCTIONS, reduce_samples, softplus, upcast
+from mmlt.functional.checks import (
+    REDUCTIONS,
+    check_bool,
+    check_choice,
+    check_floating,
+    check_shape,
+    check_target,
+)
+from mmlt.functional.numerics import reduce_samples, softplus, upcast
 
 
 def sigmoid_pair_loss(
@@ -159,7 +167,7 @@ def sample_negatives(
         raise ValueError(f'ratio must be in (0, 1], got {ratio}')
     if per not in ('sample', 'batch'):
         raise ValueError(f"per must be 'sample' or 'batch', got {per!r}")
-    _check_target(labels, labels.shape[0] if labels.ndim else 0, num_classes, name='labels')
+    check_target('labels', labels, labels.shape[0] if labels.ndim else 0, num_classes)
     if per == 'sample':
         shape = (labels.shape[0], num_classes)
         draw = torch.rand(shape, generator=generator, device=labels.device)
@@ -208,27 +216,13 @@ def _positives(target: Tensor, num_classes: int) -> Tensor:
 
 def _check_pairs(similarity: Tensor, target: Tensor, mask: Tensor | None, reduction: str) -> None:
     """Shapes and dtypes only: looking at values would wait for the GPU."""
-    if similarity.ndim != 2:
-        raise ValueError(f'similarity must have shape (N, K), got {tuple(similarity.shape)}')
-    if not similarity.is_floating_point():
-        raise TypeError(f'similarity must be floating, got {similarity.dtype}')
+    check_shape('similarity', similarity, 'N', 'K')
+    check_floating('similarity', similarity)
     n, k = similarity.shape
-    _check_target(target, n, k)
+    check_target('target', target, n, k)
     if mask is not None:
-        if mask.dtype != torch.bool:
-            raise TypeError(f'negative_mask must be bool, got {mask.dtype}')
+        check_bool('negative_mask', mask)
         if mask.shape not in ((n, k), (k,)):
             got = tuple(mask.shape)
             raise ValueError(f'negative_mask must have shape {(n, k)} or {(k,)}, got {got}')
-    if reduction not in REDUCTIONS:
-        raise ValueError(f'reduction must be one of {REDUCTIONS}, got {reduction!r}')
-
-
-def _check_target(target: Tensor, n: int, k: int, name: str = 'target') -> None:
-    wanted = f'{(n,)} for class labels or {(n, k)} for soft labels'
-    if target.shape not in ((n,), (n, k)):
-        raise ValueError(f'{name} must have shape {wanted}, got {tuple(target.shape)}')
-    if target.ndim == 1 and target.dtype != torch.int64:
-        raise TypeError(f'{name} of shape (N,) must be int64 class labels, got {target.dtype}')
-    if target.ndim == 2 and not target.is_floating_point():
-        raise TypeError(f'{name} of shape (N, K) must be floating soft labels, got {target.dtype}')
+    check_choice('reduction', reduction, REDUCTIONS)

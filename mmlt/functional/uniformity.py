@@ -5,12 +5,14 @@ No labels enter, so every class is pushed as hard as every other, however rare i
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from mmlt.functional.checks import check_chunk_size, check_floating, check_shape
 from mmlt.functional.numerics import softplus, unit_rows, upcast
 
 
@@ -32,6 +34,7 @@ def sigmoid_uniform_loss(
 
     Raises:
         ValueError: ``weight`` not 2-D or without rows, ``chunk_size`` not positive.
+        TypeError: ``weight`` not floating.
 
     Source:
         BCE3S, eq. 5. The self pair is "omitted in our experiments" in the paper and included in
@@ -43,38 +46,25 @@ def sigmoid_uniform_loss(
         >>> round(loss.item(), 4)  # softplus(-1)
         0.3133
     """
-    _check_weight(weight)
-    if chunk_size is not None and chunk_size < 1:
-        raise ValueError(f'chunk_size must be a positive integer or None, got {chunk_size}')
-    k = len(weight)
     self_term = math.log1p(math.exp(-1)) if include_self else 0.0
-    with torch.autocast(weight.device.type, enabled=False):
-        rows = unit_rows(upcast(weight))
-        if chunk_size is None or chunk_size >= k:
-            return _repulsion(rows, 0, k) / k + self_term
-        total = rows.new_zeros(())
-        for start in range(0, k, chunk_size):
-            stop = min(start + chunk_size, k)
-            # Nothing here draws random numbers, so there is no generator state to restore.
-            total = total + checkpoint(
-                _repulsion, rows, start, stop, use_reentrant=False, preserve_rng_state=False
-            )
-        return total / k + self_term
+    return _mean_over_classes(_repulsion, weight, chunk_size) + self_term
 
 
-def softmax_uniform_loss(weight: Tensor) -> Tensor:
+def softmax_uniform_loss(weight: Tensor, *, chunk_size: int | None = None) -> Tensor:
     r"""Softmax repulsion between the classifier vectors, averaged over classes.
 
     .. math:: L = -\frac{1}{K} \sum_k \log \frac{e^{u_k^T u_k}}{\sum_j e^{u_k^T u_j}}
 
     Args:
         weight: Classifier vectors, one a row, of any length (normalised inside).
+        chunk_size: As in :func:`sigmoid_uniform_loss`: the same value and gradient in less memory.
 
     Shape:
         weight (K, D); returns a scalar in float32, or float64 for float64. K = 1 gives 0.
 
     Raises:
-        ValueError: ``weight`` not 2-D or without rows.
+        ValueError: ``weight`` not 2-D or without rows, ``chunk_size`` not positive.
+        TypeError: ``weight`` not floating.
 
     Source:
         BCE3S, eq. 24.
@@ -84,10 +74,29 @@ def softmax_uniform_loss(weight: Tensor) -> Tensor:
         >>> round(loss.item(), 4)  # softplus(-2)
         0.1269
     """
-    _check_weight(weight)
+    return _mean_over_classes(_cross_entropy, weight, chunk_size)
+
+
+def _mean_over_classes(
+    part: Callable[[Tensor, int, int], Tensor], weight: Tensor, chunk_size: int | None
+) -> Tensor:
+    """``part(rows, start, stop)``, summed over chunks of the unit rows and divided by K."""
+    check_shape('weight', weight, 'K+', 'D')
+    check_floating('weight', weight)
+    check_chunk_size(chunk_size)
+    k = len(weight)
     with torch.autocast(weight.device.type, enabled=False):
         rows = unit_rows(upcast(weight))
-        return F.cross_entropy(rows @ rows.T, torch.arange(len(rows), device=rows.device))
+        if chunk_size is None or chunk_size >= k:
+            return part(rows, 0, k) / k
+        total = rows.new_zeros(())
+        for start in range(0, k, chunk_size):
+            stop = min(start + chunk_size, k)
+            # Nothing here draws random numbers, so there is no generator state to restore.
+            total = total + checkpoint(
+                part, rows, start, stop, use_reentrant=False, preserve_rng_state=False
+            )
+        return total / k
 
 
 def _repulsion(rows: Tensor, start: int, stop: int) -> Tensor:
@@ -98,8 +107,7 @@ def _repulsion(rows: Tensor, start: int, stop: int) -> Tensor:
     return softplus(gram).sum()
 
 
-def _check_weight(weight: Tensor) -> None:
-    if weight.ndim != 2 or len(weight) == 0:
-        raise ValueError(f'weight must have shape (K, D) with K >= 1, got {tuple(weight.shape)}')
-    if not weight.is_floating_point():
-        raise TypeError(f'weight must be floating, got {weight.dtype}')
+def _cross_entropy(rows: Tensor, start: int, stop: int) -> Tensor:
+    """The sum of eq. 24's terms over the anchors ``start <= k < stop``."""
+    anchors = torch.arange(start, stop, device=rows.device)
+    return F.cross_entropy(rows[start:stop] @ rows.T, anchors, reduction='sum')

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from html import escape
+from html import escape as escape_html
 from typing import NamedTuple
 
 _CSS = """
@@ -49,6 +49,17 @@ class Picture(NamedTuple):
 
     png: bytes
     caption: str
+
+
+def escape(text: str) -> str:
+    """HTML's escapes; characters that turn or hide text become visible.
+
+    Example:
+        >>> escape('<b>\\x1b[1m')
+        '&lt;b&gt;\\\\x1b[1m'
+    """
+    kept = (c if c.isprintable() or c in '\n\t' else ascii(c)[1:-1] for c in text)
+    return escape_html(''.join(kept))
 
 
 def html_page(title: str, sections: Mapping[str, Sequence[str | Table | Picture]]) -> str:

@@ -10,7 +10,7 @@ from matplotlib.axis import Axis
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from mmlt.functional.class_stats import shot_groups
+from mmlt.functional.shots import shot_groups
 from mmlt.visualization.inputs import as_array
 from mmlt.visualization.style import GROUP_COLORS, grow, plain_numbers, text_width
 

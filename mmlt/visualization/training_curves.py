@@ -48,7 +48,9 @@ def read_training_log(work_dir: str | PathLike) -> TrainingLog:
     """Read ``<work_dir>/*/vis_data/scalars.json``, which mmengine's LocalVisBackend writes.
 
     What is logged several times in an epoch is averaged over it. What a resumed or repeated run
-    logs takes the place of what was logged before from there on.
+    logs takes the place of what was logged before from there on. Folders are in the order of their
+    names, which are times; if a clock went back, so that a run would go on from a step that none
+    before it had reached, in the order of their first steps.
 
     Args:
         work_dir: Folder of a run, or one of its folders named by date and time.
@@ -64,8 +66,7 @@ def read_training_log(work_dir: str | PathLike) -> TrainingLog:
     folder = Path(work_dir)
     files = sorted(folder.glob('*/vis_data/scalars.json')) or [folder / 'vis_data' / 'scalars.json']
     training, validation, unit = {}, {}, 'epoch'
-    for file in files:
-        lines = _read_lines(file)
+    for lines in _in_order([_read_lines(file) for file in files]):
         trained = {line['iter']: line for line in lines if 'iter' in line}
         if trained:
             first = trained[min(trained)]
@@ -213,6 +214,21 @@ def _read_lines(file: Path) -> list[dict]:
         except ValueError as error:
             raise ValueError(f'{file}, line {number}, is not JSON: {error}') from error
     return lines
+
+
+def _in_order(runs: list[list[dict]]) -> list[list[dict]]:
+    """The runs as they followed each other: by name, or by first step if the names cannot be."""
+    steps = [[line.get('epoch', line['iter']) for line in run if 'iter' in line] for run in runs]
+    trained = [run for run in steps if run]
+    gap = max((b - a for run in trained for a, b in zip(run, run[1:])), default=1)
+    reached = min((run[0] for run in trained), default=0) - 1
+    for run in trained:
+        if run[0] > reached + max(gap, 1):
+            # A validation alone has no step of training: it comes last.
+            order = sorted(range(len(runs)), key=lambda i: (not steps[i], *steps[i][:1], i))
+            return [runs[i] for i in order]
+        reached = max(reached, *run)
+    return runs
 
 
 def _add(points: dict, step: int, line: dict, skip: tuple[str, ...]) -> None:

@@ -1,6 +1,7 @@
 """SafeCheckpointHook does what its parent does, and loses nothing when it is killed."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -229,7 +230,7 @@ from test_safe_checkpoint_hook import build
 
 fsync = os.fsync
 def fsync_or_die(fd):
-    if os.path.exists(os.path.join(os.environ['WORK_DIR'], 'epoch_2.pth.tmp')):
+    if any(name.startswith('epoch_2.pth.') for name in os.listdir(os.environ['WORK_DIR'])):
         os.kill(os.getpid(), signal.SIGKILL)
     fsync(fd)
 os.fsync = fsync_or_die
@@ -253,7 +254,10 @@ def test_a_killed_process_leaves_a_checkpoint_to_resume_from(tmp_path):
         timeout=300,
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert checkpoints(tmp_path) == ['epoch_1.pth', 'epoch_2.pth.tmp']
+    names = checkpoints(tmp_path)
+    assert len(names) == 2
+    assert names[0] == 'epoch_1.pth'
+    assert re.fullmatch(r'epoch_2\.pth\.[0-9a-f]{8}\.tmp', names[1])
     assert last_checkpoint(tmp_path) == tmp_path / 'epoch_1.pth'
     resumed = build(tmp_path, resume=True, max_keep_ckpts=1)
     resumed.train()
@@ -286,13 +290,19 @@ def test_other_storage_keeps_the_behaviour_of_the_parent(tmp_path, counting_back
     assert last_checkpoint(tmp_path) == tmp_path / 'epoch_3.pth'
 
 
-def test_the_backend_removes_folders_and_skips_what_is_gone(tmp_path):
+def test_the_backend_removes_checkpoints_of_its_folder_alone(tmp_path):
     backend = SafeLocalBackend()
-    (tmp_path / 'folder').mkdir()
-    backend.put(b'whole', str(tmp_path / 'folder' / 'file'))
-    backend.rmtree(str(tmp_path / 'folder'))
-    backend.remove(str(tmp_path / 'gone'))
-    assert (tmp_path / 'folder' / 'file').read_bytes() == b'whole'
-    backend.clean_up(keep=())
-    assert not (tmp_path / 'folder').exists()
+    inside, outside = tmp_path / 'run', tmp_path / 'other'
+    stay = [outside / 'epoch_1.pth', inside / 'notes.txt', inside / 'epoch_2.pth' / 'file']
+    go = [inside / 'epoch_1.pth', inside / 'best_shot_all_epoch_3.pth']
+    for path in stay + go:
+        backend.put(b'whole', str(path))
+        backend.remove(str(path if path.name != 'file' else path.parent))
+    backend.remove(str(inside / '..' / 'other' / 'epoch_1.pth'))
+    backend.remove(str(inside / 'epoch_9.pth'))  # is gone
+    backend.rmtree(str(outside))
+    assert all(path.read_bytes() == b'whole' for path in stay + go)
+    backend.clean_up(str(inside))
+    assert all(path.exists() for path in stay)
+    assert not any(path.exists() for path in go)
     assert backend.outdated == []

@@ -193,7 +193,7 @@ def test_a_sample_without_score_or_label_is_refused(missing):
         (
             dict(gt_label=[0.5]),
             TypeError,
-            'evaluated set .* labels must be int64, got torch.float32',
+            'evaluated set .* labels must be int64 class labels, got torch.float32',
         ),
         (
             dict(pred_score=[7.0] * 6),

@@ -10,7 +10,7 @@ from mmpretrain.registry import METRICS
 from mmpretrain.structures import DataSample
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, recall_score
 
-from mmlt.evaluation import format_shot_table
+from mmlt.evaluation import ShotAccuracy, format_shot_table
 
 COUNTS = [101, 20, 19, 100, 3, 5000]  # unsorted, on both sides of both thresholds
 GROUPS = {'many': [0, 5], 'medium': [1, 3], 'few': [2, 4]}
@@ -164,3 +164,14 @@ def test_table_with_another_prefix_and_without_rows():
     table = format_shot_table({'a': {'val/all': 12.3456, 'shot/all': 1.0}}, prefix='val')
     assert table.splitlines()[1].split() == ['a', '-', '-', '-', '12.35', '-', '-', '-']
     assert format_shot_table({}).split() == COLUMNS
+
+
+@pytest.mark.parametrize('bad', [float('nan'), float('inf'), float('-inf')])
+def test_scores_that_are_no_numbers_are_refused(bad):
+    """argmax takes NaN for the largest: a diverged model would have 100 % on one class."""
+    metric = ShotAccuracy(class_counts=[500, 50, 5])
+    good, broken = torch.tensor([0.1, 0.8, 0.1]), torch.tensor([0.1, bad, 0.1])
+    samples = [{'pred_score': score, 'gt_label': torch.tensor([1])} for score in (good, broken)]
+    metric.process(None, samples[:1])
+    with pytest.raises(ValueError, match='pred_score of the evaluated set is not finite'):
+        metric.process(None, samples)

@@ -202,7 +202,7 @@ def test_a_strided_confidence_gives_no_warning():
         ([0.5], [0], ValueError, r'probabilities must have shape \(N, K\) .* got \(1,\)'),
         ([[]], [0], ValueError, r'probabilities must have shape \(N, K\) .* got \(1, 0\)'),
         ([[0.5]], [0, 0], ValueError, r'labels must have shape \(1,\), got \(2,\)'),
-        ([[0.5]], [0.0], TypeError, 'labels must be int64, got torch.float32'),
+        ([[0.5]], [0.0], TypeError, 'labels must be int64 class labels, got torch.float32'),
         ([[0.5]], [1], ValueError, r'labels must be in \[0, 1\), got values in \[1, 1\]'),
         ([[0.5]], [-1], ValueError, r'labels must be in \[0, 1\), got values in \[-1, -1\]'),
         ([[0.5, -2.0]], [0], ValueError, r'probabilities must be in \[0, 1\], .* \[-2, 0.5\]'),

@@ -54,7 +54,7 @@ def test_the_last_class_as_reference(name, factor):
     [
         (dbm_class_margin, dict(max_margin=-0.1), ValueError, r'max_margin .*3.142\], got -0.1'),
         (dbm_class_margin, dict(max_margin=3.2), ValueError, r'max_margin .*got 3.2'),
-        (dbm_class_margin, dict(tau=-1), ValueError, 'tau must be >= 0, got -1'),
+        (dbm_class_margin, dict(tau=-1), ValueError, 'tau must be >= 0 and finite, got -1'),
         (dbm_class_margin, dict(reference='max'), ValueError, "reference .*got 'max'"),
         (dbm_class_margin, dict(class_counts=[3, 0]), ValueError, 'class_counts .*for class 1'),
         (ldam_class_margin, dict(max_margin=2.1), ValueError, r'max_margin .*\[0, 2\], got 2.1'),

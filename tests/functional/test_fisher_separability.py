@@ -135,7 +135,7 @@ def test_features_that_never_fire_do_not_count(covariance):
     [
         (dict(ridge=0), 'ridge must be > 0, got 0'),
         (dict(ridge=float('nan')), 'ridge must be > 0, got nan'),
-        (dict(covariance='pair'), "covariance must be 'class' or 'shared', got 'pair'"),
+        (dict(covariance='pair'), r"covariance must be one of \('class', 'shared'\), got 'pair'"),
         (dict(num_classes=3), r'labels must be in \[0, 3\), got .*\[0, 3\]'),
         (dict(features=draw(0) / 0), 'Fisher separability needs finite features'),
     ],

@@ -206,7 +206,12 @@ def test_vectors_without_a_direction_count_as_right_angles():
     [
         (torch.ones(3), [0, 1, 0], ValueError, r'features must have shape \(N, D\), got \(3,\)'),
         (torch.ones(3, D), [0, 1], ValueError, r'labels must have shape \(3,\), got \(2,\)'),
-        (torch.ones(2, D), [0.0, 1.0], TypeError, 'labels must be int64, got torch.float32'),
+        (
+            torch.ones(2, D),
+            [0.0, 1.0],
+            TypeError,
+            'labels must be int64 class labels, got torch.float32',
+        ),
         (torch.ones(2, D), [0, 4], ValueError, r'labels must be in \[0, 4\), got .*\[0, 4\]'),
         (torch.ones(2, D), [-1, 0], ValueError, r'labels must be in \[0, 4\), got .*\[-1, 0\]'),
     ],

@@ -91,7 +91,8 @@ def test_affine_maps_are_pillows_to_the_pixel(name, images):
     largest = {'S': 0.3, 'T': 14.5, 'R': 30.0}[name[0]]
     strength = spread(len(images), -largest, largest)
     if name == 'Rotate':
-        matrix = ops.rotation_matrix(strength, SIDE, SIDE)
+        rows = [ops.rotation_matrix(s, SIDE, SIDE) for s in strength.tolist()]
+        matrix = torch.tensor(rows, dtype=torch.float64)
     else:
         place = dict(ShearX=1, ShearY=3, TranslateX=2, TranslateY=5)[name]
         matrix = torch.tensor([1.0, 0, 0, 0, 1, 0], dtype=torch.float64).repeat(len(images), 1)

@@ -213,5 +213,5 @@ def test_bad_angular_options_are_refused(batch):
     cosine, labels, margin = batch
     with pytest.raises(ValueError, match="instance_margin must be one of .*, got 'some'"):
         dbm_logits(cosine, labels, margin, instance_margin='some')
-    with pytest.raises(ValueError, match='instance_weight must be >= 0, got -1'):
+    with pytest.raises(ValueError, match='instance_weight must be >= 0 and finite, got -1'):
         dbm_logits(cosine, labels, margin, instance_weight=-1)

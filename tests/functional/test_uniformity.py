@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from reference import bce3s
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmlt.functional import (
     bank_similarity,
@@ -55,18 +56,19 @@ def test_the_self_pair_is_equation_5_in_full(weight):
 
 @pytest.mark.parametrize('autocast', [False, True])
 @pytest.mark.parametrize('chunk_size', [1, 2, 3, 6, 7, 100])
-def test_chunks_change_neither_value_nor_gradient(chunk_size, autocast, weight):
+@pytest.mark.parametrize('loss', LOSSES)
+def test_chunks_change_neither_value_nor_gradient(loss, chunk_size, autocast, weight):
     whole, parts = (weight.clone().requires_grad_() for _ in range(2))
     with torch.autocast('cpu', torch.bfloat16, enabled=autocast):
-        loss = sigmoid_uniform_loss(whole, include_self=True)
-        chunked = sigmoid_uniform_loss(parts, include_self=True, chunk_size=chunk_size)
-    loss.backward()
+        at_once, chunked = loss(whole), loss(parts, chunk_size=chunk_size)
+    at_once.backward()
     chunked.backward()
-    torch.testing.assert_close(chunked, loss)
+    torch.testing.assert_close(chunked, at_once)
     torch.testing.assert_close(parts.grad, whole.grad)
 
 
-def test_chunks_keep_no_gram_matrix_for_the_backward_pass():
+@pytest.mark.parametrize('loss', LOSSES)
+def test_chunks_keep_no_gram_matrix_for_the_backward_pass(loss):
     weight = torch.randn(64, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
 
     def largest_saved(**options):
@@ -74,11 +76,35 @@ def test_chunks_keep_no_gram_matrix_for_the_backward_pass():
         with torch.autograd.graph.saved_tensors_hooks(
             lambda x: sizes.append(x.numel()) or x, lambda x: x
         ):
-            sigmoid_uniform_loss(weight, **options)
+            loss(weight, **options)
         return max(sizes)
 
     assert largest_saved() == 64 * 64
     assert largest_saved(chunk_size=8) <= weight.numel()
+
+
+@pytest.mark.parametrize('loss', LOSSES)
+def test_chunks_bound_the_memory_of_forward_and_backward(loss):
+    # Every tensor that an operation makes, in the backward pass too: none is larger than a chunk.
+    class Sizes(TorchDispatchMode):
+        largest = 0
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            result = function(*args, **(kwargs or {}))
+            if isinstance(result, torch.Tensor):
+                self.largest = max(self.largest, result.numel())
+            return result
+
+    weight = torch.randn(64, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    for chunk_size, largest in ((None, 64 * 64), (8, 8 * 64)):
+        with Sizes() as sizes:
+            loss(weight, chunk_size=chunk_size).backward()
+        assert sizes.largest == largest
+
+
+def test_the_self_pair_is_constant_in_chunks_too(weight):
+    whole = sigmoid_uniform_loss(weight, include_self=True)
+    torch.testing.assert_close(sigmoid_uniform_loss(weight, include_self=True, chunk_size=3), whole)
 
 
 @pytest.mark.parametrize('loss', LOSSES)
@@ -121,10 +147,9 @@ def test_gradcheck(loss, weight):
     torch.autograd.gradcheck(loss, weight.requires_grad_())
 
 
-def test_gradcheck_in_chunks(weight):
-    torch.autograd.gradcheck(
-        lambda w: sigmoid_uniform_loss(w, chunk_size=3), weight.requires_grad_()
-    )
+@pytest.mark.parametrize('loss', LOSSES)
+def test_gradcheck_in_chunks(loss, weight):
+    torch.autograd.gradcheck(lambda w: loss(w, chunk_size=3), weight.requires_grad_())
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, *HALVES])
@@ -174,10 +199,11 @@ def test_bad_weight_is_refused(loss):
         loss(torch.ones(2, 3, dtype=torch.int64))
 
 
-@pytest.mark.parametrize('chunk_size', [0, -1])
-def test_bad_chunk_size_is_refused(chunk_size):
+@pytest.mark.parametrize('chunk_size', [0, -1, 2.0, True])
+@pytest.mark.parametrize('loss', LOSSES)
+def test_bad_chunk_size_is_refused(loss, chunk_size):
     with pytest.raises(ValueError, match='chunk_size must be a positive .*got'):
-        sigmoid_uniform_loss(torch.ones(2, 3), chunk_size=chunk_size)
+        loss(torch.ones(2, 3), chunk_size=chunk_size)
 
 
 @pytest.mark.parametrize(

@@ -77,9 +77,9 @@ def test_soft_negatives_reach_the_function(batch):
 @pytest.mark.parametrize('kind', list(UNIFORM))
 def test_uniform_module_is_its_function(kind):
     weight = torch.randn(K, D)
-    options = [dict()]
+    options = [dict(), dict(chunk_size=3)]
     if kind == 'SigmoidUniformLoss':
-        options += [dict(include_self=True), dict(chunk_size=3)]
+        options += [dict(include_self=True)]
     for option in options:
         got = build(kind, loss_weight=1.25, **option)(weight)
         torch.testing.assert_close(got, 1.25 * UNIFORM[kind](weight, **option))
@@ -240,8 +240,9 @@ def test_bad_inputs_are_refused(batch):
     for kind in UNIFORM:
         with pytest.raises(ValueError, match='weight must have shape'):
             build(kind)(torch.rand(K))
-    with pytest.raises(ValueError, match='chunk_size must be .* got 0'):
-        build('SigmoidUniformLoss', chunk_size=0)(torch.rand(K, D))
+    for kind in UNIFORM:
+        with pytest.raises(ValueError, match='chunk_size must be .* got 0'):
+            build(kind, chunk_size=0)(torch.rand(K, D))
     # Too many counts would pass unnoticed; too few end in an IndexError, on a GPU in an abort.
     for counts in ([*COUNTS, 7], COUNTS[:-1]):
         with pytest.raises(ValueError, match=f'class_counts .*{len(counts)}.*{K}'):

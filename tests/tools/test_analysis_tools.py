@@ -2,21 +2,19 @@
 
 import importlib
 import json
-import os
 import re
-import subprocess
 import sys
-from pathlib import Path
 
+import commands
 import cv2
 import numpy as np
 import pytest
+from commands import ROOT
 from mmengine.config import Config
 from PIL import Image
 
 from mmlt.datasets import DigitsLT
 
-ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / 'tools' / 'analysis_tools'
 DIGITS = str(ROOT / 'configs' / 'bce3s' / 'resnet20_digits-lt.py')
 
@@ -29,11 +27,7 @@ def tool(monkeypatch):
 
 
 def command(name, *words):
-    return subprocess.run(
-        [sys.executable, str(FOLDER / f'{name}.py'), *map(str, words)],
-        env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT)),
-        text=True, capture_output=True, timeout=300,
-    )  # fmt: skip
+    return commands.command(sys.executable, FOLDER / f'{name}.py', *words)
 
 
 def digits_config(**dataset):

@@ -3,15 +3,14 @@
 import csv
 import importlib
 import json
-import os
-import subprocess
 import sys
 from html.parser import HTMLParser
-from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 import torch
+from commands import ROOT
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.visualization import LocalVisBackend
@@ -19,11 +18,10 @@ from mmpretrain.registry import MODELS, VISBACKENDS
 from PIL import Image
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
+from mmlt.analysis import build_loader, give_to_backends
 from mmlt.datasets import DigitsLT
 from mmlt.functional import classifier_separability
-from mmlt.models.heads import TripartiteHead
 
-ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / 'tools' / 'analysis_tools'
 CONFIG = str(ROOT / 'configs' / 'bce3s' / 'resnet20_digits-lt.py')
 PICTURES = (
@@ -34,11 +32,7 @@ GROUPS = {'many': [0], 'medium': [1, 2, 3, 4], 'few': [5, 6, 7, 8, 9]}
 
 
 def command(tool, *words):
-    result = subprocess.run(
-        [sys.executable, str(ROOT / 'tools' / tool), *map(str, words)],
-        env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT)),
-        text=True, capture_output=True, timeout=300,
-    )  # fmt: skip
+    result = commands.command(sys.executable, f'tools/{tool}', *words)
     assert 'Traceback' not in result.stderr, result.stderr
     return result
 
@@ -50,12 +44,6 @@ def main(tool, *words):
         importlib.import_module(tool).main(list(map(str, words)))
     finally:
         sys.path.remove(str(FOLDER))
-
-
-@pytest.fixture
-def tool(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    return importlib.import_module('analyze_model')
 
 
 class Page(HTMLParser):
@@ -111,7 +99,7 @@ def report(checkpoint, tmp_path_factory):
 def adjusted(checkpoint, tmp_path_factory):
     """The same with adjusted logits, without t-SNE, and given to another backend."""
     out = tmp_path_factory.mktemp('adjusted')
-    options = ['model.head.logit_adjustment=5.0', 'visualizer.vis_backends.0.type=FolderVisBackend']
+    options = ['model.head.adjustment.tau=5.0', 'visualizer.vis_backends.0.type=FolderVisBackend']
     main(
         'analyze_model', CONFIG, checkpoint, '--out', out, '--no-tsne', '--name', '<adjusted>',
         '--cfg-options', *options,
@@ -134,7 +122,7 @@ def column(folder, name):
 
 def test_the_report_has_its_files(report):
     wanted = {f'{name}.{kind}' for name in PICTURES for kind in ('png', 'svg')}
-    wanted |= {'index.html', 'report.json', 'per_class.csv', 'predictions.npz'}
+    wanted |= {'index.html', 'report.json', 'per_class.csv', 'predictions.npz', 'geometry.npz'}
     assert {path.name for path in report.iterdir()} == wanted
     assert min(path.stat().st_size for path in report.iterdir()) > 500
     for name in PICTURES:
@@ -225,10 +213,10 @@ def test_other_backends_are_given_the_pictures(adjusted):
     np.testing.assert_array_equal(given, own)
 
 
-def test_tensorboard_is_given_the_pictures(report, tool, tmp_path):
+def test_tensorboard_is_given_the_pictures(report, tmp_path):
     cfg = Config.fromfile(CONFIG)
     cfg.visualizer.vis_backends = [dict(type='TensorboardVisBackend')]
-    tool.give_to_backends(cfg, tmp_path, {'tsne': (report / 'tsne.png').read_bytes()})
+    give_to_backends(cfg, tmp_path, {'tsne': (report / 'tsne.png').read_bytes()})
     assert any('tfevents' in path.name for path in tmp_path.rglob('*'))
 
 
@@ -237,7 +225,11 @@ def test_the_comparison_has_the_differences_to_the_first(report, adjusted, tmp_p
     assert result.returncode == 0, result.stderr
     first, second = values_of(report), values_of(adjusted)
     page = Page(tmp_path / 'index.html')
-    assert len(page.images) == 5
+    # Without t-SNE in one of them, there is none to lay beside the other.
+    assert len(page.images) == 7
+    names = {path.stem for path in tmp_path.glob('*.png')}
+    assert {'separability_matrix_grid', 'angular_distances'} <= names
+    assert 'tsne_grid' not in names
     assert page.links == page.images
     few = [part['accuracy']['few'] for part in (first, second)]
     assert few[0] != few[1]
@@ -254,6 +246,26 @@ def test_the_comparison_has_the_differences_to_the_first(report, adjusted, tmp_p
         column(adjusted, 'accuracy') - column(report, 'accuracy'),
         atol=1e-3,
     )
+
+
+def test_a_report_holds_what_pictures_of_several_models_are_made_of(report, checkpoint, tmp_path):
+    arrays, labels = np.load(report / 'geometry.npz'), np.load(report / 'predictions.npz')['labels']
+    rows = torch.load(checkpoint, weights_only=True)['state_dict']['head.classifier.weight']
+    rows = rows.double()
+    rows = torch.nn.functional.normalize(rows - rows.mean(dim=0))
+    wanted = ((1 - rows @ rows.T) / 2).numpy()
+    np.testing.assert_allclose(
+        arrays['separability_matrix'], np.where(np.eye(10), 1, wanted), atol=1e-5
+    )
+    per_class = [arrays['angular_distances'][labels == k].mean() for k in range(10)]
+    np.testing.assert_allclose(per_class, column(report, 'angular_distance'), rtol=1e-4)
+    assert arrays['tsne_points'].shape == (50, 2)
+    assert values_of(report)['dataset']['source'] == 'DigitsLT, split test'
+    other = copy_of(report, tmp_path / 'other', name='other')
+    (other / 'geometry.npz').write_bytes((report / 'geometry.npz').read_bytes())
+    main('compare_models', report, other, '--out', tmp_path / 'out')
+    assert (tmp_path / 'out' / 'tsne_grid.svg').is_file()
+    assert len(Page(tmp_path / 'out' / 'index.html').images) == 8
 
 
 def copy_of(report, folder, **changes):
@@ -313,21 +325,21 @@ def test_a_folder_without_report_is_named(report, tmp_path):
         main('compare_models', report, tmp_path, '--out', tmp_path / 'out')
 
 
-def test_a_checkpoint_of_another_config_is_named(tool, checkpoint, tmp_path):
+def test_a_checkpoint_of_another_config_is_named(checkpoint, tmp_path):
     weights = torch.load(checkpoint, weights_only=True)['state_dict']
     del weights['head.classifier.weight']
     torch.save(weights, tmp_path / 'x.pth')
     with pytest.raises(ValueError, match=r'has no head.classifier.weight of shape \(10, 64\)'):
-        tool.main([CONFIG, str(tmp_path / 'x.pth'), '--out', str(tmp_path)])
+        main('analyze_model', CONFIG, tmp_path / 'x.pth', '--out', tmp_path)
 
 
-def test_training_images_are_seen_as_in_the_test(tool):
+def test_training_images_are_seen_as_in_the_test():
     cfg = Config.fromfile(CONFIG)
     cfg.train_dataloader.dataset = dict(
         type='MixPartnerDataset', dataset=cfg.train_dataloader.dataset
     )
     init_default_scope('mmpretrain')
-    loader = tool.build_loader(cfg, 'train')
+    loader = build_loader(cfg, 'train')
     images = torch.cat([batch['inputs'] for batch in loader])
     data = DigitsLT('train')
     plain = {data.get_data_info(i)['img'].transpose(2, 0, 1).tobytes() for i in range(len(data))}
@@ -351,28 +363,3 @@ def test_without_a_classifier_its_parts_are_left_out(tmp_path, capsys):
     assert values['neural_collapse'] is None
     assert 'classifier_separability' not in values['geometry']
     assert 0 < values['geometry']['angular_distance']['mean'] < 90  # to the class means
-
-
-@pytest.mark.parametrize(
-    ('classifier', 'options'),
-    [
-        ('NormedLinear', {}),
-        ('CosineLinear', {}),
-        ('torch.nn.Linear', dict(tau_normalization=0.5)),
-        ('torch.nn.Linear', dict(logit_adjustment=1.0)),
-    ],
-)
-def test_the_classifier_is_taken_as_it_decides(tool, classifier, options):
-    head = TripartiteHead(
-        5, 4, [100, 50, 20, 10, 5], classifier=dict(type=classifier), **options
-    ).eval()
-    found = tool.classifier_of(head, 4)
-    assert torch.equal(found.vectors, head.classifier.weight)
-    features = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        logits = head((features,)).double()
-    if classifier == 'CosineLinear':  # of features of unit length
-        logits *= features.double().norm(dim=1, keepdim=True)
-    torch.testing.assert_close(
-        features.double() @ found.weight.T + found.bias, logits, rtol=1e-5, atol=1e-5
-    )

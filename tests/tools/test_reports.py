@@ -7,7 +7,8 @@ import sys
 
 import pytest
 import torch
-from test_train_and_test import COLUMNS, CONFIG, ROOT, command, run_here, table, train
+from commands import ROOT, command
+from test_train_and_test import COLUMNS, CONFIG, run_here, table, train
 
 BEST = re.compile(r'epoch (\d) \(best of (\d)(.*)\)')
 OWN_METRICS = f"""

@@ -1,7 +1,6 @@
 """The command line, as a user runs it: train, kill, resume, test, several processes."""
 
 import json
-import os
 import re
 import runpy
 import signal
@@ -13,10 +12,10 @@ from pathlib import Path
 import mmengine
 import pytest
 import torch
+from commands import ROOT, command, environment
 
 import mmlt  # noqa: F401  (torch may then load what mmengine puts into checkpoints)
 
-ROOT = Path(__file__).parents[2]
 CONFIG = 'configs/bce3s/resnet20_digits-lt.py'
 COLUMNS = ['many', 'medium', 'few', 'all', 'macro', 'worst', 'harmonic']
 # Two epochs of stage 1 and one of stage 2.
@@ -26,18 +25,6 @@ SHORT = [
     'default_hooks.retraining.begin_epoch=2',
     'default_hooks.checkpoint.max_keep_ckpts=-1',
 ]
-
-
-def command(*words: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        words, cwd=ROOT, env=environment(), text=True, capture_output=True, timeout=300
-    )
-
-
-def environment() -> dict:
-    # dist_train.sh says "python": let it be this one.
-    path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
-    return dict(os.environ, PATH=path, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT))
 
 
 def run_here(words: str, monkeypatch) -> None:

@@ -5,10 +5,9 @@ import signal
 import sys
 
 import pytest
+from commands import ROOT, command
 from test_train_and_test import (
     CONFIG,
-    ROOT,
-    command,
     kill_after_first_checkpoint,
     same_weights,
     table,

@@ -51,6 +51,25 @@ def test_a_resumed_run_replaces_what_it_repeats(tmp_path):
     assert points(log, 'shot/all') == [[1, 2], [10, 25]]
 
 
+@pytest.mark.parametrize('names', [('2', '1', '3'), ('3', '2', '1'), ('1', '3', '2')])
+def test_no_epoch_is_lost_when_the_clock_went_back_between_runs(names, tmp_path):
+    runs = [[train(e, e, float(e)), validate(e, 10.0 * e), train(e + 1, e + 1, e + 1.0),
+             validate(e + 1, 10.0 * e + 10)] for e in (1, 3, 5)]  # fmt: skip
+    for name, run in zip(names, runs):
+        write(tmp_path / name, *run)
+    log = read_training_log(tmp_path)
+    assert points(log, 'loss') == [[1, 2, 3, 4, 5, 6]] * 2
+    assert points(log, 'shot/all') == [[1, 2, 3, 4, 5, 6], [10, 20, 30, 40, 50, 60]]
+
+
+def test_the_clock_counts_where_it_can(tmp_path):
+    """A run that was resumed twice, the second time from an older checkpoint."""
+    write(tmp_path / '1', *(train(e, e, 1.0) for e in range(1, 6)))
+    write(tmp_path / '2', *(train(e, e, 2.0) for e in range(4, 6)))
+    write(tmp_path / '3', *(train(e, e, 3.0) for e in range(3, 7)))
+    assert points(read_training_log(tmp_path), 'loss')[1] == [1, 1, 3, 3, 3, 3]
+
+
 def test_a_validation_alone_keeps_the_training(tmp_path):
     write(tmp_path / '1', train(1, 50, 4.0), validate(1, 10.0))
     write(tmp_path / '2', validate(1, 11.0))

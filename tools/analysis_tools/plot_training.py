@@ -11,6 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from mmlt.evaluation import short_names
 from mmlt.visualization import draw_training_curves, read_training_log, save_figure
 
 
@@ -23,24 +24,14 @@ def main(argv=None) -> None:
     parser.add_argument('--out', required=True, metavar='DIR', help='folder of the picture')
     parser.add_argument('--title', default='', help='line below the heading, such as the dataset')
     args = parser.parse_args(argv)
+    if len({Path(path).resolve() for path in args.work_dirs}) < len(args.work_dirs):
+        raise ValueError(f'WORK_DIR must be different folders, got {" ".join(args.work_dirs)}')
     names = short_names(args.work_dirs)
     logs = {name: read_training_log(path) for name, path in zip(names, args.work_dirs)}
     for path in save_figure(
         draw_training_curves(logs, args.title), Path(args.out) / 'training_curves'
     ):
         print(f'{path}: written')
-
-
-def short_names(paths: list[str]) -> list[str]:
-    """As many last parts of the paths as tell them apart."""
-    parts = [Path(path).resolve().parts for path in paths]
-    if len(set(parts)) < len(parts):
-        raise ValueError(f'WORK_DIR must be different folders, got {" ".join(paths)}')
-    for length in range(1, max(map(len, parts)) + 1):
-        names = ['/'.join(part[-length:]) for part in parts]
-        if len(set(names)) == len(names):
-            break
-    return names
 
 
 if __name__ == '__main__':

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import torch
 
-from mmlt.functional.geometry_statistics import GeometryStatistics
+from mmlt.evaluation import GeometryStatistics
 
 FULL = 115846
 

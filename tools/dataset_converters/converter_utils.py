@@ -11,8 +11,12 @@ from pathlib import Path, PurePosixPath
 
 from mmengine.utils import ProgressBar
 
+from mmlt.files import write_whole
+
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif')
 _PART = '.part'
+# Of one image in an archive; ImageNet's largest has 15 MB.
+MAX_IMAGE_BYTES = 2**28
 
 
 def run(main: Callable[[], None]) -> None:
@@ -52,9 +56,7 @@ def write_text(path: Path, text: str, overwrite: bool = False) -> None:
         # It may be the official list that a part of the benchmark was just taken from.
         raise FileExistsError(f'{path} exists and differs: move it away, or give --overwrite')
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + _PART)
-    part.write_text(text)
-    os.replace(part, path)
+    write_whole(path, text)
     print(f'{path}: written')
 
 
@@ -103,11 +105,17 @@ def place_images(source: Path, out: Path, rename: Callable, check: Callable) -> 
     """
     placed: dict[str, list] = {}
     work: dict[str, Path] = {}
+    seen: set[str] = set()
     written = 0
     for name, size, read in _files(source):
         target = rename(name)
         if target is None:
             continue
+        if '..' in PurePosixPath(target).parts or '\\' in target:
+            raise ValueError(f'{source}: {name} leads out of its folder')
+        if target in seen:
+            raise ValueError(f'{source}: {name} and another file would both be {target}')
+        seen.add(target)
         top, rest = target.split('/', 1)
         if top not in work:
             final = out / top
@@ -162,7 +170,11 @@ def _files(source: Path) -> Iterator[tuple[PurePosixPath, int, Callable[[], byte
         for member in archive:
             # The filter refuses absolute paths, '..' and links that lead out of the folder.
             safe = tarfile.data_filter(member, '.')
+            if is_image(member.name) and (member.issym() or member.islnk()):
+                raise ValueError(f'{source}: {member.name} is a link, expected files alone')
             if safe is not None and safe.isfile() and is_image(safe.name):
+                if member.size > MAX_IMAGE_BYTES or member.issparse():
+                    raise ValueError(f'{source}: {member.name} has {member.size} bytes')
                 read = _reader(archive, member)
                 yield PurePosixPath(safe.name), member.size, read
             bar.update(raw.tell())

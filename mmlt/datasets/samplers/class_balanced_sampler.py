@@ -10,7 +10,7 @@ from mmengine.dataset import DefaultSampler
 from mmpretrain.registry import DATA_SAMPLERS
 
 from mmlt.datasets.labels import read_labels
-from mmlt.functional.class_stats import sampling_probabilities
+from mmlt.functional.priors import sampling_probabilities
 
 
 @DATA_SAMPLERS.register_module()

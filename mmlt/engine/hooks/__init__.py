@@ -6,9 +6,13 @@ from mmlt.engine.hooks.deferred_reweighting_hook import DeferredReweightingHook
 from mmlt.engine.hooks.early_param_scheduler_hook import EarlyParamSchedulerHook
 from mmlt.engine.hooks.epoch_seed_hook import EpochSeedHook
 from mmlt.engine.hooks.epoch_switch_hook import EpochSwitchHook
+from mmlt.engine.hooks.exact_resume_hook import ExactResumeHook
 from mmlt.engine.hooks.fast_step_hook import FastStepHook
+from mmlt.engine.hooks.finite_loss_hook import FiniteLossHook, NonFiniteLossError
 from mmlt.engine.hooks.max_norm_hook import MaxNormHook
 from mmlt.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook
+from mmlt.engine.hooks.stop_signal_hook import Stopped, StopSignalHook
+from mmlt.engine.hooks.strict_load_hook import StrictLoadHook
 
 __all__ = [
     'BatchNormDriftHook',
@@ -19,7 +23,13 @@ __all__ = [
     'EarlyParamSchedulerHook',
     'EpochSeedHook',
     'EpochSwitchHook',
+    'ExactResumeHook',
     'FastStepHook',
+    'FiniteLossHook',
     'MaxNormHook',
+    'NonFiniteLossError',
     'SafeCheckpointHook',
+    'StopSignalHook',
+    'Stopped',
+    'StrictLoadHook',
 ]

@@ -10,6 +10,8 @@ All draws are made on the CPU, from torch's generator: which images take which o
 known without asking the device, and a seeded run repeats.
 """
 
+import math
+
 import torch
 import torch.nn as nn
 from mmpretrain.registry import MODELS
@@ -93,69 +95,77 @@ class AutoAugmentTable:
         transform = v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10)
         self.policies = transform._policies
         self.space = transform._AUGMENTATION_SPACE
+        self.strengths = {}
 
     def __call__(self, images: Tensor) -> Tensor:
         """Apply to each image the two operations of a policy of its own, by their chances."""
+        images = images.clone()
         number, _, height, width = images.shape
-        chosen = torch.randint(len(self.policies), (number,)).tolist()
+        steps = self.steps(height, width)
+        chosen = torch.randint(len(steps), (number,)).tolist()
         for step in (0, 1):
-            used, negative = torch.rand(2, number).tolist()
+            used, sign = torch.rand(2, number).tolist()
             groups = {}
             for image, policy in enumerate(chosen):
-                name, chance, level = self.policies[policy][step]
+                name, chance, strength, signed = steps[policy][step]
                 if used[image] <= chance:
-                    magnitude = self.magnitude(name, level, negative[image], height, width)
-                    groups.setdefault(name, []).append((image, magnitude))
-            images = self.apply(images, groups)
+                    if signed and sign[image] <= 0.5:
+                        strength = -strength
+                    # All affine maps are one operation, with a matrix an image.
+                    if name in _AFFINE:
+                        name, strength = 'Affine', _AFFINE[name](strength, height, width)
+                    groups.setdefault(name, []).append((image, strength))
+            for name, members in groups.items():
+                index, strength = zip(*members)
+                index = torch.tensor(index, device=images.device)
+                strength = torch.tensor(strength, dtype=torch.float64, device=images.device)
+                images[index] = apply_operation(name, images[index], strength)
         return images
 
-    def magnitude(self, name: str, level: int | None, draw: float, height: int, width: int):
-        """The strength of an operation, negative in half of the cases where it has a sign."""
+    def steps(self, height: int, width: int) -> list:
+        """The policies with numbers in the place of levels, for images of this size."""
+        if (height, width) not in self.strengths:
+            self.strengths[height, width] = [
+                [self._step(*operation, height, width) for operation in policy]
+                for policy in self.policies
+            ]
+        return self.strengths[height, width]
+
+    def _step(self, name: str, chance: float, level: int | None, height: int, width: int) -> tuple:
         strengths, signed = self.space[name]
         values = strengths(10, height, width)
-        if values is None:
-            return 0.0
-        return float(values[level]) * (-1 if signed and draw <= 0.5 else 1)
-
-    def apply(self, images: Tensor, groups: dict) -> Tensor:
-        """Apply each named operation to its images, all with magnitudes of their own."""
-        images = images.clone()
-        for name, members in groups.items():
-            index, magnitude = zip(*members)
-            index = torch.tensor(index, device=images.device)
-            magnitude = torch.tensor(magnitude, dtype=torch.float64, device=images.device)
-            images[index] = apply_operation(name, images[index], magnitude)
-        return images
+        return name, chance, 0.0 if values is None else float(values[level]), signed
 
 
-def apply_operation(name: str, images: Tensor, magnitude: Tensor) -> Tensor:
-    """One operation of AutoAugment on images (B, 3, H, W) with magnitudes (B,)."""
+def apply_operation(name: str, images: Tensor, strength: Tensor) -> Tensor:
+    """One operation of AutoAugment on images (B, 3, H, W) with strengths (B,).
+
+    'Affine' takes matrices (B, 6), those of ``_AFFINE``.
+    """
+    if name == 'Affine':
+        return ops.affine_nearest(images, strength, GREY)
     if name in _COLOUR:
-        return _COLOUR[name](images, 1.0 + magnitude)
+        return _COLOUR[name](images, 1.0 + strength)
     if name == 'Posterize':
-        return ops.posterize(images, magnitude.long())
+        return ops.posterize(images, strength.long())
     if name == 'Solarize':
-        return ops.solarize(images, 255.0 * magnitude)
-    if name == 'AutoContrast':
-        return ops.autocontrast(images)
-    if name == 'Equalize':
-        return ops.equalize(images)
-    if name == 'Invert':
-        return 255 - images
-    if name == 'Rotate':
-        matrix = ops.rotation_matrix(magnitude, *images.shape[2:])
-        return ops.affine_nearest(images, matrix, GREY)
-    # Where (a, b, c, d, e, f) of the identity has its 1s and 0s, the rest have a magnitude.
-    place, value = {
-        'ShearX': (1, magnitude.atan().tan()),
-        'ShearY': (3, magnitude.atan().tan()),
-        'TranslateX': (2, -magnitude.trunc()),
-        'TranslateY': (5, -magnitude.trunc()),
-    }[name]
-    matrix = torch.zeros(len(images), 6, dtype=torch.float64, device=images.device)
-    matrix[:, 0] = matrix[:, 4] = 1.0
-    matrix[:, place] = value
-    return ops.affine_nearest(images, matrix, GREY)
+        return ops.solarize(images, 255.0 * strength)
+    return _PLAIN[name](images)
+
+
+_PLAIN = dict(
+    AutoContrast=ops.autocontrast,
+    Equalize=ops.equalize,
+    Invert=lambda images: 255 - images,
+)
+# Matrices (a, b, c, d, e, f) from output to input pixels, as torchvision makes them.
+_AFFINE = dict(
+    ShearX=lambda m, *_: (1.0, math.tan(math.atan(m)), 0.0, 0.0, 1.0, 0.0),
+    ShearY=lambda m, *_: (1.0, 0.0, 0.0, math.tan(math.atan(m)), 1.0, 0.0),
+    TranslateX=lambda m, *_: (1.0, 0.0, -int(m), 0.0, 1.0, 0.0),
+    TranslateY=lambda m, *_: (1.0, 0.0, 0.0, 0.0, 1.0, -int(m)),
+    Rotate=ops.rotation_matrix,
+)
 
 
 @MODELS.register_module()

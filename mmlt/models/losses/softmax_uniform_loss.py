@@ -15,6 +15,8 @@ class SoftmaxUniformLoss(nn.Module):
 
     Args:
         loss_weight (float): Factor of the loss. Defaults to 1.0.
+        chunk_size (int, optional): Rows computed at a time; bounds the memory to chunk_size x K
+            for thousands of classes. Defaults to None: all at once.
 
     Shape:
         weight (K, D) -> ().
@@ -27,10 +29,11 @@ class SoftmaxUniformLoss(nn.Module):
         0.5514
     """
 
-    def __init__(self, loss_weight: float = 1.0):
+    def __init__(self, loss_weight: float = 1.0, chunk_size: int | None = None):
         super().__init__()
         self.loss_weight = loss_weight
+        self.chunk_size = chunk_size
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         """Compute the loss of the class vectors; they are normalised inside."""
-        return self.loss_weight * softmax_uniform_loss(weight)
+        return self.loss_weight * softmax_uniform_loss(weight, chunk_size=self.chunk_size)

@@ -163,5 +163,4 @@ class MemoryBankNeck(BaseModule):
         # One bad image must not stay in the loss until its class comes again.
         labels = torch.where(projections.isfinite().all(dim=1), labels, -1)
         projections, labels = gather_rows(counts, projections, labels)
-        write_bank(self.bank, self.filled, projections, labels)
-        self.seen.scatter_add_(0, labels.clamp(min=0), (labels >= 0).to(self.seen.dtype))
+        write_bank(self.bank, self.seen, projections, labels)

@@ -8,14 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import bce3s
 
-from mmlt.functional import fisher, geometry_statistics
-from mmlt.functional.geometry import (
+from mmlt.evaluation import GeometryStatistics, SecondPass
+from mmlt.functional import (
     feature_compactness,
     feature_separability,
+    fisher,
     fisher_separability,
+    moments,
     neural_collapse,
 )
-from mmlt.functional.geometry_statistics import GeometryStatistics, SecondPass
 
 K, D, N = 7, 5, 60
 ORDER = torch.arange(N)
@@ -120,7 +121,7 @@ def test_the_sums_are_what_they_are_called():
 
 def test_large_inputs_are_taken_in_parts(monkeypatch):
     features, labels, weight = draw()
-    monkeypatch.setattr(geometry_statistics, '_ROWS', 8)
+    monkeypatch.setattr(moments, '_ROWS', 8)
     monkeypatch.setattr(fisher, '_PAIR_ENTRIES', 2 * D * D)
     shared, of_class = (collect(features, labels, N, scatter) for scatter in ('shared', 'class'))
     second = passed(shared, features, labels, N, weight=weight)
@@ -170,11 +171,72 @@ def test_a_second_pass_over_other_samples_is_refused():
             measure()
     second.update(features[:1], labels[:1])
     close(second.separability(), feature_separability(features, labels, K))
-    # Later samples of the first pass do not move the means under the second.
     statistics.update(features, labels)
-    close(second.separability(), feature_separability(features, labels, K))
     with pytest.raises(ValueError, match='other must follow the same first pass'):
         second.merge(statistics.second_pass())
+
+
+@pytest.mark.parametrize('centering', ['class', 'global'])
+def test_what_comes_later_does_not_change_a_second_pass(centering):
+    features, labels, weight = draw()
+    statistics = collect(features, labels, N)
+    second = statistics.second_pass(weight, bias := torch.zeros(K, dtype=torch.float64))
+    second.update(features[:20], labels[:20])
+    # The first pass goes on, to samples elsewhere, and the classifier is trained on.
+    statistics.update(5 - 3 * features, labels)
+    weight.neg_()
+    bias.add_(torch.arange(K))
+    second.update(features[20:], labels[20:])
+    wanted = feature_separability(features, labels, K, centering)
+    close(second.separability(centering), wanted)
+    wanted = neural_collapse(features, labels, -weight)['nc4']
+    close(second.nc4(), wanted)
+
+
+@pytest.mark.parametrize('sizes', [7, N])
+def test_nc4_of_given_predictions_is_that_of_the_classifier_they_came_from(sizes):
+    features, labels, weight = draw()
+    bias = torch.randn(K, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    seen = labels.bincount(minlength=K) > 0
+    logits = (features @ weight.T + bias).masked_fill(~seen, -torch.inf)
+    predictions = logits.argmax(dim=1)
+    statistics = collect(features, labels, N)
+    one, other = statistics.second_pass(), statistics.second_pass()
+    rows = list(zip(features.split(sizes), labels.split(sizes), predictions.split(sizes)))
+    for second, part in ((one, rows[::2]), (other, rows[1::2])):
+        for x, y, predicted in part:
+            second.update(x, y, predicted)
+    one.merge(other)
+    wanted = neural_collapse(features, labels, weight, bias)
+    close(one.nc4(), wanted['nc4'])
+    close(neural_collapse(features, labels, weight, predictions=predictions), wanted)
+    # One for a class without samples is never the nearest mean's.
+    predictions = torch.full((N,), K - 1)
+    assert not seen[K - 1]
+    assert neural_collapse(features, labels, weight, predictions=predictions)['nc4'] == 1
+
+
+def test_predictions_that_do_not_fit_are_refused():
+    features, labels, weight = draw()
+    statistics = collect(features, labels, N)
+    second = statistics.second_pass()
+    second.update(features[:9], labels[:9], labels[:9])
+    second.update(features[9:], labels[9:])
+    with pytest.raises(ValueError, match=f'or predictions with every .* None for {N - 9} samples'):
+        second.nc4()
+    with pytest.raises(ValueError, match='predictions must be None where weight decides'):
+        statistics.second_pass(weight).update(features, labels, labels)
+    for predictions, error, message in (
+        (labels[1:], ValueError, r'predictions must have shape \(60,\), got \(59,\)'),
+        (labels + K, ValueError, r'predictions must be in \[0, 7\)'),
+        (labels.float(), TypeError, 'predictions must be int64'),
+    ):
+        with pytest.raises(error, match=message):
+            statistics.second_pass().update(features, labels, predictions)
+        with pytest.raises(error, match=message):
+            neural_collapse(features, labels, weight, predictions=predictions)
+    with pytest.raises(ValueError, match='bias must be None where predictions are given'):
+        neural_collapse(features, labels, weight, torch.zeros(K), labels)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +247,7 @@ def test_a_second_pass_over_other_samples_is_refused():
         (lambda: GeometryStatistics(K, D, 'pair'), "scatter must be 'shared', .* got 'pair'"),
         (
             lambda: GeometryStatistics(K, 4).update(torch.ones(2, D), torch.tensor([0, 1])),
-            'features must have width 4, got 5',
+            r'features must have shape \(N, 4\), got \(2, 5\)',
         ),
         (
             lambda: GeometryStatistics(K, D).update(torch.ones(2, D), torch.tensor([0, K])),

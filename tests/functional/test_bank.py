@@ -1,10 +1,11 @@
-"""Similarity to the memory bank, and writing it."""
+"""The bank of remembered projections: similarity to it, and writing it."""
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import bce3s
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmlt.functional import bank_similarity, sigmoid_pair_loss, softmax_pair_loss, write_bank
 
@@ -99,54 +100,95 @@ def test_similarity_refuses_bad_input(projections, bank, temperature, message):
 def test_writing_matches_the_loop(labels, seed):
     generator = torch.Generator().manual_seed(seed)
     bank = torch.randn(5, 3, generator=generator)
-    filled = torch.rand(5, generator=generator) < 0.5
+    seen = torch.randint(0, 3, (5,), generator=generator)
     projections = torch.randn(len(labels), 3, generator=generator)
-    wanted = bce3s.write_bank(bank.tolist(), filled.tolist(), projections.tolist(), labels)
-    write_bank(bank, filled, projections, torch.tensor(labels, dtype=torch.int64))
-    assert (bank.tolist(), filled.tolist()) == wanted
+    counts = [n + labels.count(k) for k, n in enumerate(seen.tolist())]
+    wanted = bce3s.write_bank(bank.tolist(), (seen > 0).tolist(), projections.tolist(), labels)
+    write_bank(bank, seen, projections, torch.tensor(labels, dtype=torch.int64))
+    assert (bank.tolist(), (seen > 0).tolist()) == wanted
+    assert seen.tolist() == counts
 
 
 def test_writing_is_in_place_raw_and_without_gradient():
-    bank, filled = torch.zeros(3, 2, dtype=torch.float64), torch.zeros(3, dtype=torch.bool)
-    bank_before, filled_before = bank, filled
+    bank, seen = torch.zeros(3, 2, dtype=torch.float64), torch.zeros(3)
+    bank_before, seen_before = bank, seen
     projections = torch.tensor([[30.0, 40.0], [1.0, 2.0]]).half().requires_grad_()
-    write_bank(bank, filled, projections, torch.tensor([2, -1]))
+    write_bank(bank, seen, projections, torch.tensor([2, -1]))
     assert bank_before.tolist() == [[0, 0], [0, 0], [30, 40]]
-    assert filled_before.tolist() == [False, False, True]
+    assert seen_before.tolist() == [0, 0, 1]
     assert bank.dtype == torch.float64
     assert not bank.requires_grad
 
 
+def test_writing_touches_the_rows_of_the_batch_alone():
+    # NaN in a row that is read, blended and written back would spread or stay; here it is not read.
+    bank, seen = torch.full((4, 2), torch.nan), torch.zeros(4)
+    projections = torch.tensor([[torch.nan, 1.0], [3.0, 4.0]])
+    write_bank(bank, seen, projections, torch.tensor([-1, 2]))
+    assert bank[2].tolist() == [3, 4]
+    assert bank[[0, 1, 3]].isnan().all()
+    # Padding alone, or beside class 0, for which it stands in.
+    write_bank(bank, seen, projections, torch.tensor([-1, -1]))
+    assert bank[0].isnan().all()
+    write_bank(bank, seen, projections.flip(0), torch.tensor([0, -1]))
+    assert bank[0].tolist() == [3, 4]
+    assert seen.tolist() == [1, 0, 1, 0]
+
+
 def test_writing_does_not_wait_for_the_device():
     # Meta tensors hold no values: whatever reads one on the host, as a GPU sync does, raises.
-    bank, filled = torch.zeros(4, 3, device='meta'), torch.zeros(4, device='meta').bool()
-    write_bank(bank, filled, bank[:2].clone(), torch.zeros(2, device='meta').long())
+    bank, seen = torch.zeros(4, 3, device='meta'), torch.zeros(4, device='meta')
+    write_bank(bank, seen, bank[:2].clone(), torch.zeros(2, device='meta').long())
     assert bank.is_meta
+
+
+def test_no_temporary_is_as_large_as_the_bank():
+    class Sizes(TorchDispatchMode):
+        largest = 0
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            result = function(*args, **(kwargs or {}))
+            if isinstance(result, torch.Tensor) and result is not args[0]:
+                self.largest = max(self.largest, result.numel())
+            return result
+
+    bank, seen, labels = torch.zeros(5000, 16), torch.zeros(5000), torch.arange(8)
+    with Sizes() as sizes:
+        write_bank(bank, seen, torch.ones(8, 16), labels)
+    assert bank.sum() == 8 * 16
+    assert sizes.largest == 5000  # one number a class, not a row
 
 
 def test_the_last_of_many_duplicates_wins():
     # Enough rows for the kernels to split the work; any race would show as another row's value.
-    n = 50_000
-    bank, filled = torch.full((2, 1), -1.0), torch.zeros(2, dtype=torch.bool)
-    write_bank(bank, filled, torch.arange(n).float()[:, None], torch.zeros(n, dtype=torch.int64))
+    n, threads = 50_000, torch.get_num_threads()
+    torch.set_num_threads(2)
+    bank, seen = torch.full((2, 1), -1.0), torch.zeros(2)
+    write_bank(bank, seen, torch.arange(n).float()[:, None], torch.zeros(n, dtype=torch.int64))
+    torch.set_num_threads(threads)
     assert bank.flatten().tolist() == [n - 1, -1]
+    assert seen.tolist() == [n, 0]
 
 
 @pytest.mark.parametrize(
     ('changes', 'error', 'message'),
     [
         ({'bank': torch.zeros(4)}, ValueError, r'bank must have shape \(K, d\), got \(4,\)'),
-        ({'filled': torch.zeros(3).bool()}, ValueError, r'filled must .* \(4,\), got \(3,\)'),
-        ({'filled': torch.zeros(4)}, TypeError, 'filled must be bool, got torch.float32'),
+        ({'seen': torch.zeros(3)}, ValueError, r'seen must .* \(4,\), got \(3,\)'),
+        ({'seen': torch.zeros(4).bool()}, TypeError, 'seen must count .*, got torch.bool'),
         ({'labels': torch.zeros(2, 4)}, ValueError, r'labels must .* \(N,\), got \(2, 4\)'),
-        ({'labels': torch.zeros(2)}, TypeError, 'labels must be int64, got torch.float32'),
+        (
+            {'labels': torch.zeros(2)},
+            TypeError,
+            'labels must be int64 class labels, got torch.float32',
+        ),
         ({'projections': torch.zeros(2, 5)}, ValueError, r'projections .* \(2, 3\), got \(2, 5\)'),
     ],
 )
 def test_writing_refuses_bad_input(changes, error, message):
     arguments = {
         'bank': torch.zeros(4, 3),
-        'filled': torch.zeros(4, dtype=torch.bool),
+        'seen': torch.zeros(4),
         'projections': torch.zeros(2, 3),
         'labels': torch.zeros(2, dtype=torch.int64),
     }

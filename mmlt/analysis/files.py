@@ -1,0 +1,39 @@
+"""What every report is written with: JSON that all readers take, CSV with a line a class."""
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+FACTS = ('label', 'name', 'train_images', 'shot_group', 'test_images')
+
+
+def write_json(path: Path, content) -> None:
+    """Write JSON that every reader takes: NaN, and what is infinite, is null."""
+
+    def plain(part):
+        if isinstance(part, dict):
+            return {key: plain(value) for key, value in part.items()}
+        if isinstance(part, list | tuple):
+            return [plain(value) for value in part]
+        return None if isinstance(part, float) and not math.isfinite(part) else part
+
+    path.write_text(json.dumps(plain(content), indent=2, allow_nan=False) + '\n', encoding='utf-8')
+
+
+def write_per_class(
+    path: Path, facts: Sequence[Sequence], columns: Mapping[str, Sequence[float]]
+) -> None:
+    """Write a line a class: its :data:`FACTS`, then what was measured; NaN is an empty cell."""
+    with open(path, 'w', newline='', encoding='utf-8') as file:
+        write = csv.writer(file).writerow
+        write([*FACTS, *columns])
+        for k, known in enumerate(facts):
+            cells = (values[k] for values in columns.values())
+            write([*known, *('' if math.isnan(cell) else f'{cell:.6g}' for cell in cells)])
+
+
+def number(value: float | None) -> str:
+    """Two digits after the point; a dash for what is not there."""
+    return '-' if value is None or math.isnan(value) else f'{value:.2f}'

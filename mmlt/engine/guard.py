@@ -1,0 +1,147 @@
+"""What every command does around its work: locks, signals, broken pipes, errors in one line."""
+
+import errno
+import logging
+import os
+import signal
+import sys
+
+from mmlt.checkpoint import CheckpointError
+from mmlt.engine.hooks import (
+    ExactResumeHook,
+    FiniteLossHook,
+    NonFiniteLossError,
+    Stopped,
+    StopSignalHook,
+    StrictLoadHook,
+)
+from mmlt.engine.work_dir import find_resumable
+from mmlt.files import disk_trouble, lock_work_dir
+from mmlt.processes import end_with_parent
+
+_DISK = ('ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EIO', 'EACCES', 'EPERM')
+
+
+def guarded(main) -> None:
+    """Call ``main``; errors that a user can mend end in one line, a stop by its signal.
+
+    Args:
+        main (Callable[[], None]): the command.
+
+    Example:
+        >>> guarded(lambda: print('done'))
+        done
+    """
+    sys.stdout = UnbreakableOutput(sys.stdout)
+    before, logging.Handler.handleError = logging.Handler.handleError, _log_trouble
+    try:
+        main()
+    except Stopped as stopped:
+        sys.stdout.flush()
+        _end_by(stopped.signum)
+    except (CheckpointError, NonFiniteLossError, WorkDirInUse) as error:
+        sys.exit(f'error: {error}')
+    except OSError as error:
+        if error.errno not in {getattr(errno, name, None) for name in _DISK}:
+            raise
+        text = error.strerror or str(error)
+        sys.exit(f'error: {text if "cannot write" in text else disk_trouble(error, _path(error))}')
+    finally:
+        logging.Handler.handleError = before
+        sys.stdout = sys.stdout.stream
+
+
+class WorkDirInUse(RuntimeError):
+    """Another run writes to the work dir."""
+
+
+def guard_process(cfg) -> None:
+    """Before a training is built: end with the launcher, and keep others out of the work dir."""
+    if cfg.get('launcher', 'none') != 'none':
+        end_with_parent(signal.SIGTERM)
+    if os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0':
+        try:
+            lock_work_dir(cfg.work_dir)
+        except RuntimeError as error:
+            raise WorkDirInUse(str(error)) from None
+
+
+def guard_runner(runner, train: bool = True) -> None:
+    """Register the hooks that guard a run, where its config has none of them."""
+    wanted = [StrictLoadHook]
+    if train:
+        wanted += [FiniteLossHook, ExactResumeHook, StopSignalHook]
+    for hook in wanted:
+        if not any(isinstance(known, hook) for known in runner.hooks):
+            runner.register_hook(hook())
+
+
+def resume_path(work_dir: str, given: str | None) -> str | None:
+    """The checkpoint to resume: the given one, or the newest of the work dir that loads."""
+    if given is not None:
+        return given
+    path, skipped = find_resumable(work_dir)
+    rank = os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0'))
+    for line in skipped if rank == '0' else ():
+        print(line, file=sys.stderr)
+    return path
+
+
+class UnbreakableOutput:
+    """Standard output that a reader may leave: what follows is dropped, the run goes on."""
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+    def write(self, text):
+        """Write, or drop."""
+        try:
+            return self.stream.write(text)
+        except BrokenPipeError:
+            self._drop()
+            return len(text)
+
+    def flush(self):
+        """Flush, or drop."""
+        try:
+            self.stream.flush()
+        except BrokenPipeError:
+            self._drop()
+
+    def _drop(self):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.stream.fileno())
+        os.close(nowhere)
+
+
+_told = set()
+
+
+def _log_trouble(handler, record) -> None:
+    """One line, once a file, in the place of logging's traceback for every record."""
+    error, path = sys.exc_info()[1], getattr(handler, 'baseFilename', 'the log')
+    if path not in _told:
+        _told.add(path)
+        trouble = isinstance(error, OSError)
+        text = disk_trouble(error, path) if trouble else f'cannot log to {path}: {error!r}'
+        print(text, file=sys.stderr)
+
+
+def _path(error: OSError) -> str:
+    """The file that an error is about; write() does not say it, the frames above know."""
+    path, trace = error.filename, error.__traceback__
+    while trace is not None:
+        for name in ('file_path', 'filepath', 'out_file_path', 'path', 'file', 'filename'):
+            value = trace.tb_frame.f_locals.get(name)
+            path = value if isinstance(value, str) and os.sep in value else path
+        trace = trace.tb_next
+    return path or os.getcwd()
+
+
+def _end_by(signum: int) -> None:
+    """End as if the signal had not been caught, so that a shell or scheduler sees it."""
+    signal.signal(signum, signal.SIG_DFL)
+    os.kill(os.getpid(), signum)

@@ -1,0 +1,144 @@
+"""A resumed run takes the very steps that the unbroken one would have taken."""
+
+import logging
+import random
+
+import numpy as np
+import torch
+from mmengine.dist import get_rank, get_world_size
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.runner import EpochBasedTrainLoop
+from mmengine.runner.base_loop import BaseLoop
+from mmpretrain.registry import HOOKS
+
+from mmlt.engine.bare_model import bare_model
+
+
+@HOOKS.register_module()
+class ExactResumeHook(Hook):
+    """Keep in a checkpoint what mmengine's lacks, and go on from there.
+
+    - Gradients that are accumulated and not yet applied (``accumulative_counts`` that does not
+      divide the iterations of an epoch). Of several processes only the first one's are kept, and
+      the log says so.
+    - The place in the epoch, of a checkpoint that :class:`StopSignalHook` wrote: the batches
+      before it are drawn and passed over, and weights, optimizer and random numbers are set once
+      more at the first one that is trained.
+
+    Example:
+        ``default_hooks = dict(exact_resume=dict(type='ExactResumeHook'))``
+    """
+
+    # After the hooks that change weights or seeds at the start of an epoch.
+    priority = 'LOWEST'
+
+    def __init__(self):
+        self._resumed = None
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Add the gradients of an open accumulation."""
+        wrapper = runner.optim_wrapper
+        counts = getattr(wrapper, '_accumulative_counts', 1)
+        if 'optimizer' not in checkpoint or counts == 1 or wrapper._inner_count % counts == 0:
+            return
+        if get_world_size() > 1:
+            print_log(
+                f'{wrapper._inner_count % counts} of {counts} accumulated gradients are open: '
+                'only those of the first process are in the checkpoint, a resumed run differs',
+                logger='current',
+                level=logging.WARNING,
+            )
+        checkpoint['gradients'] = {
+            name: parameter.grad.detach().cpu()
+            for name, parameter in bare_model(runner).named_parameters()
+            if parameter.grad is not None
+        }
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Keep what a resumed run needs later."""
+        if not (runner._resume and isinstance(runner._train_loop, BaseLoop)):
+            return
+        kept = {'gradients': checkpoint.get('gradients')}
+        meta = checkpoint.get('meta', {})
+        if meta.get('batch'):
+            names = ('state_dict', 'optimizer')
+            kept |= {name: checkpoint[name] for name in names} | dict(meta=meta)
+        self._resumed = kept
+
+    def before_train(self, runner) -> None:
+        """Put the gradients back."""
+        if self._resumed and self._resumed['gradients']:
+            _set_gradients(bare_model(runner), self._resumed['gradients'])
+
+    def before_train_epoch(self, runner) -> None:
+        """In the first epoch after a stop inside it, begin at the batch where it stopped."""
+        kept, self._resumed = self._resumed, None
+        loop = runner.train_loop
+        if not kept or 'meta' not in kept or not isinstance(loop, EpochBasedTrainLoop):
+            return
+        first, run_iter = kept['meta']['batch'], loop.run_iter
+        print_log(f'passing over {first} batches that have been trained', logger='current')
+
+        def skipping(idx, data_batch):
+            if idx == first - 1:
+                # Before the next batch is fetched: without workers this process draws for it.
+                _set_random_states(kept['meta'])
+            if idx >= first:
+                del loop.run_iter
+                _set_state(runner, kept)
+                run_iter(idx, data_batch)
+
+        loop.run_iter = skipping
+
+
+def _set_state(runner, kept: dict) -> None:
+    model = bare_model(runner)
+    model.load_state_dict(kept['state_dict'])
+    runner.optim_wrapper.load_state_dict(kept['optimizer'])
+    if kept['gradients']:
+        _set_gradients(model, kept['gradients'])
+
+
+def _set_random_states(meta: dict) -> None:
+    states = meta.get('random_states')
+    if isinstance(states, list) and len(states) == get_world_size():
+        set_random_states(states[get_rank()])
+
+
+def _set_gradients(model, gradients: dict) -> None:
+    for name, parameter in model.named_parameters():
+        gradient = gradients.get(name)
+        if gradient is not None:
+            parameter.grad = gradient.to(parameter.device, parameter.dtype, copy=True)
+
+
+def random_states() -> dict:
+    """States of the generators of Python, NumPy and torch, as a checkpoint can hold them.
+
+    Example:
+        >>> states = random_states()
+        >>> first = random.random()
+        >>> set_random_states(states)
+        >>> random.random() == first
+        True
+    """
+    version, numbers, gauss = random.getstate()
+    kind, keys, position, has_gauss, cached = np.random.get_state()
+    return {
+        'python': [version, list(numbers), gauss],
+        'numpy': [kind, keys.tolist(), position, has_gauss, cached],
+        'torch': torch.get_rng_state(),
+        'cuda': [state.cpu() for state in torch.cuda.get_rng_state_all()],
+    }
+
+
+def set_random_states(states: dict) -> None:
+    """Set what :func:`random_states` returned."""
+    version, numbers, gauss = states['python']
+    random.setstate((version, tuple(numbers), gauss))
+    kind, keys, position, has_gauss, cached = states['numpy']
+    np.random.set_state((kind, np.array(keys, np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(states['torch'].cpu())
+    if torch.cuda.is_available() and len(states['cuda']) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all([state.cpu() for state in states['cuda']])
