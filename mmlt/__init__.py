@@ -24,7 +24,8 @@ __all__ = ['__version__', 'compat', 'functional', 'load_class_counts', *_NEED_TH
 def _stack_is_absent() -> bool:
     """Whether neither a module of the mm stack is found nor the record of an installation."""
     modules = map(importlib.util.find_spec, ('mmengine', 'mmcv', 'mmpretrain'))
-    return not any(modules) and not any(map(compat._version, compat.SUPPORTED))
+    distributions = (name for _, _, names in compat.SUPPORTED.values() for name in names)
+    return not any(modules) and not any(map(compat._version, distributions))
 
 
 class _StackIsMissing:

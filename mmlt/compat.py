@@ -12,7 +12,6 @@ import functools
 import importlib
 import importlib.metadata
 import importlib.util
-import inspect
 import os
 import re
 import sys
@@ -66,7 +65,6 @@ def apply():
     run_processes_on_cpu()
     shift_hue_backwards()
     compute_retrieval_metrics()
-    browse_datasets()
 
 
 def run_amp_on_cpu():
@@ -140,22 +138,6 @@ def compute_retrieval_metrics():
         numpy.__getattr__ = functools.partial(getattr, np)
         numpy.in1d = lambda array, test: np.isin(np.ravel(array), test)
         retrieval.np = numpy
-
-
-def browse_datasets():
-    """Let mmpretrain's ``browse_dataset`` tool draw transformed images.
-
-    Fault: mmpretrain 1.2 with a recent matplotlib (3.11), ``TypeError: adjust_bbox() missing 1
-    required positional argument: 'renderer'``. The tool imports the function before its config
-    imports mmlt, so the function itself gets the default; matplotlib is not imported for this.
-    None is enough: only axes with a locator ask for a renderer, and the tool makes none.
-    """
-    module = sys.modules.get('matplotlib._tight_bbox')
-    if module is None:
-        return
-    renderer = inspect.signature(module.adjust_bbox).parameters.get('renderer')
-    if renderer is not None and renderer.default is renderer.empty:
-        module.adjust_bbox.__defaults__ = (None, *(module.adjust_bbox.__defaults__ or ()))
 
 
 def _version(distribution):

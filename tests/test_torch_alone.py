@@ -13,7 +13,8 @@ import mmlt
 
 REPO = Path(mmlt.__file__).parents[1]
 NO_STACK = (
-    r"mmlt needs mmengine >= 0.10.7, < 0.11, found None: pip install 'mmengine>=0.10.7,<0.11'"
+    "mmlt needs mmengine >= 0.10.7, < 0.12, found None: pip install 'mmlt[lite]' "
+    '(or mmlt[full], mmlt[onedl])'
 )
 
 
@@ -85,6 +86,8 @@ def write_distribution(folder, name, version=None, module=True):
     if module:
         (folder / name).mkdir()
         (folder / name / '__init__.py').write_text("raise SystemExit('must not be imported')\n")
+        if version is not None:
+            (folder / name / 'version.py').write_text(f"__version__ = '{version}'\n")
     if version is not None:
         record = folder / f'{name}-{version}.dist-info'
         record.mkdir()
@@ -121,7 +124,7 @@ def test_what_needs_the_stack_says_what_to_install(torch_alone, tmp_path):
     ('packages', 'message'),
     [
         # A part of the stack: the rest is what is named.
-        ([('mmengine', '0.10.7')], 'mmlt needs mmcv-lite .* found None'),
+        ([('mmengine', '0.10.7')], 'mmlt needs mmcv .* found None'),
         ([('mmcv', '2.2.0')], 'mmlt needs mmengine .* found None'),
         # A wrong version.
         ([('mmengine', '0.9.0')], 'mmlt needs mmengine .* found 0.9.0'),

@@ -18,7 +18,7 @@ from mmlt.datasets.inaturalist import read_coco_labels
 from mmlt.datasets.path_label_list import read_path_label_list
 
 ROOT = Path(__file__).parents[2]
-GZIP = gzip.compress(b'a.jpg 0\n' * 9)
+GZIP = gzip.compress(b'a.jpg 0\n' * 9, mtime=0)  # the same in each test process
 
 
 def written(folder, content) -> str:
