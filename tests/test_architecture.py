@@ -24,6 +24,7 @@ LEVELS = {
     'engine': 3,
     'visualization': 3,
     'analysis': 4,
+    'reproduction': 4,
     '__init__': 5,
 }
 PACKAGE = sorted((ROOT / 'mmlt').rglob('*.py'))

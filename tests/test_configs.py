@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 LEAVES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in (ROOT / 'configs').rglob('*.py')
-    if '_base_' not in path.parts
+    if not {'_base_', '_tables_'} & set(path.parts)
 )
 
 

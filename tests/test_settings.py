@@ -19,7 +19,7 @@ CONFIGS = Path(__file__).parents[1] / 'configs'
 LEAVES = sorted(
     path.relative_to(CONFIGS).as_posix()
     for path in CONFIGS.rglob('*.py')
-    if '_base_' not in path.parts
+    if not {'_base_', '_tables_'} & set(path.parts)
 )
 # What the table does not name must not be there.
 EXTRAS = (

@@ -1,6 +1,7 @@
 """What a head changes in a checkpoint while it is loaded: old names, and the class counts."""
 
 import logging
+from functools import cache
 
 import torch
 from mmengine.logging import print_log
@@ -17,10 +18,7 @@ def rename_slots(state_dict: dict, prefix: str) -> None:
             state_dict[prefix + new + key[len(prefix + old) :]] = state_dict.pop(key)
             renamed += 1
     if renamed:
-        print_log(
-            f'{renamed} entries of a checkpoint of mmlt 0.1 are now under {prefix}slots',
-            logger='current',
-        )
+        _say_once(f'{renamed} entries of a checkpoint of mmlt 0.1 are now under {prefix}slots')
 
 
 def settle_class_counts(
@@ -35,14 +33,19 @@ def settle_class_counts(
     found = state_dict.get(key)
     if counts is None:
         if found is not None:
-            print_log('class_counts: the config has none, taken from the checkpoint', 'current')
+            _say_once('class_counts: the config has none, taken from the checkpoint')
         return None if found is None else found.clone()
     if found is not None and found.tolist() != counts.tolist():
-        print_log(
+        _say_once(
             f"class_counts: the config's count ({len(counts)} classes, {int(counts.sum())} images),"
             f" the checkpoint's differ ({len(found)} classes, {int(found.sum())} images)",
-            logger='current',
-            level=logging.WARNING,
+            logging.WARNING,
         )
     state_dict[key] = counts.detach().clone()
     return counts
+
+
+@cache
+def _say_once(line: str, level: int = logging.INFO) -> None:
+    # A run loads its checkpoint more than once: to see whether it fits, and then in earnest.
+    print_log(line, logger='current', level=level)

@@ -1,0 +1,39 @@
+# CIFAR-100-LT, imbalance 100, ResNet-32, 200 epochs, last epoch, no TTA.
+#
+#   MMLT_CIFAR=folder python tools/reproduce.py configs/_tables_/cifar100-lt-if100_resnet32.py --fast
+title = 'CIFAR-100-LT, imbalance 100, ResNet-32 (16, 32, 64 channels)'
+source = 'DBM paper, table 2 (best epoch on test)'
+readme = 'README.md'
+seeds = [0]
+# One thread a run: no workers. Validated every tenth epoch, so that is what "best" is chosen from.
+options = {
+    'train_dataloader.num_workers': 0,
+    'val_dataloader.num_workers': 0,
+    'test_dataloader.num_workers': 0,
+    'train_dataloader.persistent_workers': False,
+    'val_dataloader.persistent_workers': False,
+    'test_dataloader.persistent_workers': False,
+}
+_name = '_resnet32_cifar100-lt-if100.py'
+rows = [
+    dict(name='CE', config=f'../baselines/ce{_name}', paper=44.60),
+    dict(name='BS', config=f'../baselines/bs{_name}', paper=49.35),
+    dict(name='DBM-BS', config=f'../dbm/dbm-bs{_name}', paper=51.30),
+    dict(name='DBM-CE', config=f'../dbm/dbm-ce{_name}', paper=46.53),
+    dict(name='LDAM-DRW', config=f'../baselines/ldam-drw{_name}', paper=48.99),
+    dict(name='CE-DRW', config=f'../baselines/ce-drw{_name}', paper=48.28),
+    dict(name='DBM-DRW', config=f'../dbm/dbm-drw{_name}', paper=49.41),
+    dict(name='LDAM', config=f'../baselines/ldam{_name}', paper=45.25),
+    dict(name='LA post-hoc', config=f'../baselines/la-posthoc{_name}', weights='CE'),
+    dict(name='tau-norm', config=f'../baselines/tau-norm{_name}', weights='CE'),
+    dict(name='cRT', config=f'../baselines/crt{_name}', load_from='CE'),
+    dict(name='LWS', config=f'../baselines/lws{_name}', load_from='CE'),
+    dict(name='BCL', config='../bcl/resnet32_cifar100-lt-if100.py'),
+    dict(name='DBM-BCL', config=f'../dbm/dbm-bcl{_name}', paper=51.66),
+    dict(name='BCE3S, stage 1', config='../bce3s/resnet32_cifar100-lt-if100.py'),
+    dict(
+        name='BCE3S, stage 2',
+        config='../bce3s/stage2_resnet32_cifar100-lt-if100.py',
+        load_from='BCE3S, stage 1',
+    ),
+]

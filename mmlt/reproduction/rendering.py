@@ -1,0 +1,129 @@
+"""Tables and metafiles from records, and the check that nothing else is printed."""
+
+import re
+import statistics
+from pathlib import Path
+
+from mmlt.files import write_whole
+from mmlt.reproduction.record import read_record
+from mmlt.reproduction.table import Row, Table
+
+COLUMNS = ('many', 'medium', 'few', 'all', 'worst', 'harmonic')
+TOLERANCE = 0.5  # ten published logs: a best epoch is at most 0.49 above the last
+
+
+def records_of(row: Row, find) -> list[dict]:
+    """The records of a row's seeds that are there; ``find(row, seed)`` names their files."""
+    paths = (find(row, seed) for seed in row.seeds)
+    return [read_record(path) for path in paths if path.is_file()]
+
+
+def render_table(table: Table, find) -> str:
+    """A Markdown table of the last epochs; what was not run says so.
+
+    Args:
+        table (Table): The table.
+        find (callable): ``find(row, seed)`` gives the path of a record.
+    """
+    head = ['method', 'seeds', *COLUMNS, 'ECE', 'best epoch (not ranked by)', table.source]
+    lines = [' | '.join(head), ' | '.join(['---'] * len(head))]
+    for row in table.rows:
+        records = records_of(row, find)
+        paper = '' if row.paper is None else f'{row.paper:.2f}'
+        if not records:
+            lines.append(' | '.join([row.name, 'not run', *[''] * (len(COLUMNS) + 2), paper]))
+            continue
+        cells = [_mean([r['last'][f'shot/{name}'] for r in records]) for name in COLUMNS]
+        cells.append(_mean([_calibration(r) for r in records]))
+        best = [r['best']['all'] for r in records if r['best']]
+        seeds = ', '.join(str(r['seed']) for r in records)
+        lines.append(' | '.join([row.name, seeds, *cells, _mean(best), paper]))
+    lines = [f'| {line} |' for line in lines]
+    reasons = [f'- {row.name}: {row.reason}' for row in table.rows if row.reason]
+    notes = _notes([r for row in table.rows for r in records_of(row, find)])
+    return '\n'.join([*lines, '', *notes, *reasons]).rstrip() + '\n'
+
+
+def update_readme(text: str, table: Table, rendered: str) -> str:
+    """Put a rendered table between its two marks in a README.
+
+    Raises:
+        ValueError: The marks are not there.
+    """
+    name = re.escape(table.path.name)
+    pattern = rf'(<!-- results: {name} -->\n).*?(<!-- end of results -->)'
+    if not re.search(pattern, text, re.DOTALL):
+        raise ValueError(
+            f'no place for {table.path.name}: put the lines "<!-- results: {table.path.name} -->" '
+            'and "<!-- end of results -->" into the README'
+        )
+    return re.sub(pattern, lambda m: f'{m[1]}{rendered}{m[2]}', text, count=1, flags=re.DOTALL)
+
+
+def check_table(table: Table, find) -> list[str]:
+    """What is wrong with a table and its README, a line each."""
+    faults = []
+    for row in table.rows:
+        for record in records_of(row, find):
+            where = f'{row.name}, seed {record["seed"]}'
+            if record.get('chosen_on_test'):
+                faults.append(f'{where}: was chosen on test images')
+            off = None if row.paper is None else record['last']['shot/all'] - row.paper
+            if off is not None and abs(off) > TOLERANCE and not row.reason:
+                faults.append(
+                    f'{where}: the last epoch has {record["last"]["shot/all"]:.2f}, the paper '
+                    f'prints {row.paper:.2f}, and the row states no reason'
+                )
+    if table.readme is not None:
+        text = Path(table.readme).read_text(encoding='utf-8')
+        if update_readme(text, table, render_table(table, find)) != text:
+            faults.append(f'{table.readme} does not show what the records of {table.path} say')
+    return faults
+
+
+def render_metafile(path: Path, table: Table, find, dataset: str) -> None:
+    """Write the Models and Results of a method's ``metafile.yml``, behind its Collections."""
+    text = path.read_text(encoding='utf-8')
+    collection = re.search(r'- Name: (.+)', text)[1]
+    lines = ['Models:']
+    for row in table.rows:
+        records = records_of(row, find)
+        if not records or row.config.parent.resolve() != path.parent.resolve():
+            continue
+        accuracy = statistics.mean(r['last']['shot/all'] for r in records)
+        lines += [
+            f'  - Name: {row.config.stem}',
+            f'    In Collection: {collection}',
+            f'    Config: configs/{path.parent.name}/{row.config.name}',
+            '    Results:',
+            '      - Task: Image Classification',
+            f'        Dataset: {dataset}',
+            '        Metrics:',
+            f'          Top 1 Accuracy: {accuracy:.2f}',
+        ]
+    head = text.partition('\nModels:')[0].rstrip()
+    write_whole(path, '\n'.join([head, *(['', *lines] if len(lines) > 1 else []), '']))
+
+
+def _mean(values: list) -> str:
+    values = [value for value in values if value is not None and value == value]
+    if not values:
+        return ''
+    mean = f'{statistics.mean(values):.2f}'
+    return mean if len(values) == 1 else f'{mean} ± {statistics.stdev(values):.2f}'
+
+
+def _calibration(record: dict):
+    return record['last'].get('calibration/ece')
+
+
+def _notes(records: list[dict]) -> list[str]:
+    if not records:
+        return ['Not run.', '']
+    said = {key: sorted({str(r[key]) for r in records}) for key in ('draw', 'precision', 'machine')}
+    return [
+        'Last epoch, no TTA. '
+        + '; '.join(f'{key}: {" / ".join(values)}' for key, values in said.items())
+        + '. With several seeds: mean and sample standard deviation.',
+        '',
+    ]

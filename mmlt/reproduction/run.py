@@ -1,0 +1,211 @@
+"""One run of a table: its config, its commands, its state on disk, the record that it leaves."""
+
+import hashlib
+import json
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from mmengine.config import Config
+
+from mmlt import checkpoint
+from mmlt.reproduction.record import read_record, write_record
+from mmlt.reproduction.table import Row
+
+_PRECISION = {None: 'float32', 'eager': 'bfloat16 autocast, channels last'}
+_PRECISION['compile'] = _PRECISION['eager'] + ', compiled backbone'
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A row with one seed.
+
+    Args:
+        row (Row): The row.
+        seed (int): Its seed.
+        root (Path): Folder of the work dirs.
+        fast (str, optional): ``--fast`` of tools/train.py.
+    """
+
+    row: Row
+    seed: int
+    root: Path
+    fast: str | None = None
+
+    @cached_property
+    def name(self) -> str:
+        """Config, options and seed in one word."""
+        options = json.dumps(self.row.options, sort_keys=True, default=str)
+        mark = f'_{hashlib.sha256(options.encode()).hexdigest()[:6]}' if self.row.options else ''
+        return f'{self.row.config.stem}{mark}_s{self.seed}'
+
+    @property
+    def work_dir(self) -> Path:
+        """Where it trains."""
+        return self.root / self.name
+
+    @property
+    def record_path(self) -> Path:
+        """Where its record goes: beside the config."""
+        return self.row.config.parent / 'results' / f'{self.name}.json'
+
+    @cached_property
+    def config(self) -> Config:
+        """The config with the row's options, the seed, and the metrics of a record."""
+        cfg = Config.fromfile(self.row.config)
+        cfg.merge_from_dict(self.row.options)
+        cfg.merge_from_dict({'randomness.seed': self.seed})
+        evaluators = cfg.test_evaluator
+        evaluators = [evaluators] if isinstance(evaluators, dict) else list(evaluators)
+        if not any(metric['type'] == 'CalibrationError' for metric in evaluators):
+            shot = next((m for m in evaluators if m['type'] == 'ShotAccuracy'), None)
+            if shot is None:
+                raise ValueError(f'{self.row.config}: test_evaluator needs a ShotAccuracy')
+            counts = shot['class_counts']
+            evaluators.append(dict(type='CalibrationError', class_counts=counts))
+        cfg.test_evaluator = evaluators
+        return cfg
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that the run is told, but for where it works."""
+        told = self.config.to_dict()
+        return hashlib.sha256(
+            json.dumps([told, self.fast, self.row.needs], sort_keys=True, default=str).encode()
+        ).hexdigest()
+
+    def record(self) -> dict | None:
+        """The record, if the run is finished.
+
+        Raises:
+            ValueError: It is of other settings, or was changed by hand.
+        """
+        if not self.record_path.exists():
+            return None
+        record = read_record(self.record_path)
+        if record['fingerprint'] != self.fingerprint:
+            raise ValueError(
+                f'result {self.record_path} is of other settings than row {self.row.name!r} has '
+                'now: remove it to run the row again'
+            )
+        return record
+
+    def last_checkpoint(self) -> Path | None:
+        """The newest checkpoint, also after the work dir was moved."""
+        note = self.work_dir / 'last_checkpoint'
+        if not note.is_file():
+            return None
+        path = self.work_dir / Path(note.read_text().strip()).name
+        return path if path.is_file() else None
+
+    def write_config(self, needed: 'Run | None') -> Path:
+        """Write the config that tools/train.py gets."""
+        cfg = self.config.copy()
+        if needed is not None and self.row.load_from:
+            cfg.load_from = str(needed.last_checkpoint())
+        path = self.work_dir / 'row.py'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cfg.dump(path)
+        return path
+
+    def train_command(self, tools: Path, config: Path) -> list[str]:
+        """The command that trains, or goes on training."""
+        command = [sys.executable, str(tools / 'train.py'), str(config), '--resume']
+        command += ['--work-dir', str(self.work_dir)]
+        return command + (['--fast', self.fast] if self.fast else [])
+
+    def test_command(self, tools: Path, config: Path, weights: Path) -> list[str]:
+        """The command that tests the last checkpoint."""
+        command = [sys.executable, str(tools / 'test.py'), str(config), str(weights)]
+        return [*command, '--work-dir', str(self.work_dir / 'test'), '--out', str(self.metrics)]
+
+    @property
+    def metrics(self) -> Path:
+        """Where the test writes its numbers."""
+        return self.work_dir / 'metrics.json'
+
+    def finish(self, draw: str, weights: Path) -> dict:
+        """Write the record of a run that has been trained and tested."""
+        last = json.loads(self.metrics.read_text())
+        history = {} if self.row.weights else curve_of(weights, last['shot/all'])
+        best = max(history, key=history.get) if history else None
+        sittings = self.work_dir / 'sittings.json'
+        record = dict(
+            row=self.row.name,
+            config=self.row.config.name,
+            options=self.row.options,
+            seed=self.seed,
+            paper=self.row.paper,
+            reason=self.row.reason,
+            needs=self.row.needs,
+            fingerprint=self.fingerprint,
+            draw=draw,
+            last=last,
+            epoch=max(history, default=None),
+            best=None if best is None else dict(epoch=best, all=history[best], chosen_on='test'),
+            curve=sorted(history.items()),
+            seconds=round(sum(json.loads(sittings.read_text()))) if sittings.exists() else None,
+            precision=_PRECISION[self.fast],
+            revision=revision(self.row.config.parent),
+            versions=versions(),
+            machine=machine(),
+        )
+        write_record(self.record_path, record)
+        return record
+
+
+def curve_of(path: Path, last: float) -> dict[int, float]:
+    """Accuracy over all classes by epoch, from the notes that the last checkpoint carries.
+
+    It was written before the validation of its own epoch, whose accuracy is ``last``. The
+    validation of an epoch in which a run was stopped is not there.
+    """
+    content = checkpoint.load(str(path), map_location='cpu')
+    history = content['message_hub'].get('runtime_info', {}).get('shot_history', {})
+    curve = {int(epoch): values['shot/all'] for epoch, values in history.items()}
+    return curve | {content['meta']['epoch']: last}
+
+
+def revision(folder: Path) -> str:
+    """The code's commit, with a + where files differ from it; 'unknown' outside a repository."""
+
+    def git(*words):
+        done = subprocess.run(['git', '-C', str(folder), *words], capture_output=True, text=True)
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit = git('rev-parse', '--short=12', 'HEAD')
+    changed = git('status', '--porcelain', '--untracked-files=no')
+    return 'unknown' if commit is None else commit + ('+' if changed else '')
+
+
+def versions() -> dict:
+    """Versions of what computes."""
+    import mmcv
+    import mmengine
+    import mmpretrain
+    import numpy
+    import torch
+    import torchvision
+
+    import mmlt
+
+    packages = (mmlt, torch, torchvision, mmengine, mmcv, mmpretrain, numpy)
+    found = {package.__name__: package.__version__ for package in packages}
+    return dict(python=platform.python_version(), **found)
+
+
+def machine() -> str:
+    """Name of the device."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    names = [
+        line.partition(':')[2].strip()
+        for line in Path('/proc/cpuinfo').read_text().splitlines()
+        if line.startswith('model name')
+    ] if Path('/proc/cpuinfo').exists() else []  # fmt: skip
+    return f'{names[0] if names else platform.processor()}, one thread'

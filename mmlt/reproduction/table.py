@@ -1,0 +1,109 @@
+"""A table: a small file of rows, each a config, its options, its seeds and the paper's number."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mmengine.config import Config
+
+_TABLE_KEYS = {'title', 'source', 'seeds', 'options', 'readme', 'rows'}
+_ROW_KEYS = {'name', 'config', 'options', 'seeds', 'paper', 'load_from', 'weights', 'reason'}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method of a table.
+
+    Args:
+        name (str): What the table prints.
+        config (Path): The config.
+        options (dict): As ``--cfg-options``.
+        seeds (tuple[int]): A run for each.
+        paper (float, optional): The printed number.
+        load_from (str, optional): Name of the row whose last checkpoint the run goes on from.
+        weights (str, optional): Name of the row whose last checkpoint is tested, without training.
+        reason (str, optional): Why the last epoch is further than 0.5 from the printed number.
+    """
+
+    name: str
+    config: Path
+    options: dict = field(default_factory=dict)
+    seeds: tuple = (0,)
+    paper: float | None = None
+    load_from: str | None = None
+    weights: str | None = None
+    reason: str | None = None
+
+    @property
+    def needs(self) -> str | None:
+        """Name of the row that must be finished first."""
+        return self.load_from or self.weights
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, the source of the printed numbers and their protocol, and rows."""
+
+    path: Path
+    title: str
+    source: str
+    rows: tuple
+    readme: Path | None = None
+
+
+def read_table(path) -> Table:
+    """Read a table file, a config with the names ``title``, ``source`` and ``rows``.
+
+    Args:
+        path (str | PathLike): Python file; paths of configs are relative to it. ``options`` and
+            ``seeds`` at its top are those of every row that has none of its own.
+
+    Raises:
+        FileNotFoundError: The file, or a row's config, is not there.
+        ValueError: An unknown key, a row without a name or config, a name twice, a row that needs
+            one that is not above it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'table {path} does not exist')
+    content = Config.fromfile(path).to_dict()
+    content = {key: value for key, value in content.items() if not key.startswith('_')}
+    _refuse_unknown(content, _TABLE_KEYS, f'table {path}')
+    for key in ('title', 'source', 'rows'):
+        if not content.get(key):
+            raise ValueError(f'table {path} has no {key}')
+    rows = []
+    for number, spec in enumerate(content['rows'], start=1):
+        row = _read_row(path, number, spec, content)
+        names = [known.name for known in rows]
+        if row.name in names:
+            raise ValueError(f'{path}, row {number}: the name {row.name!r} is there twice')
+        if row.needs and row.needs not in names:
+            raise ValueError(
+                f'{path}, row {number} ({row.name}) needs {row.needs!r}, which is no row above it'
+            )
+        rows.append(row)
+    readme = content.get('readme')
+    readme = readme and path.parent / readme
+    return Table(path, content['title'], content['source'], tuple(rows), readme)
+
+
+def _read_row(path: Path, number: int, spec: dict, table: dict) -> Row:
+    where = f'{path}, row {number}'
+    _refuse_unknown(spec, _ROW_KEYS, where)
+    if not spec.get('name') or not spec.get('config'):
+        raise ValueError(f'{where} needs a name and a config, got {sorted(spec)}')
+    config = path.parent / spec['config']
+    if not config.is_file():
+        raise FileNotFoundError(f'{where} ({spec["name"]}): config {config} does not exist')
+    if spec.get('load_from') and spec.get('weights'):
+        raise ValueError(f'{where} ({spec["name"]}) has load_from and weights: name one')
+    seeds = tuple(spec.get('seeds', table.get('seeds', (0,))))
+    if not seeds or not all(isinstance(seed, int) and seed >= 0 for seed in seeds):
+        raise ValueError(f'{where}: seeds must be integers >= 0, got {seeds}')
+    options = dict(table.get('options') or {}) | dict(spec.get('options') or {})
+    return Row(**(spec | dict(config=config, seeds=seeds, options=options)))
+
+
+def _refuse_unknown(found: dict, known: set, where: str) -> None:
+    if unknown := sorted(set(found) - known):
+        raise ValueError(f'{where}: unknown are {unknown}, known are {sorted(known)}')

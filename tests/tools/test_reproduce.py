@@ -1,0 +1,245 @@
+"""A table of digits runs: run, interrupted, resumed, rendered, checked; and what is refused."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from commands import ROOT, environment
+
+from mmlt.reproduction import Run, check_table, read_record, read_table, seal, write_record
+
+TOOL = [sys.executable, str(ROOT / 'tools/reproduce.py')]
+RENDER = [sys.executable, str(ROOT / 'tools/render_results.py')]
+TABLE = """
+title, source, readme = 'digits', 'paper', 'README.md'
+seeds = [0]
+options = {'train_cfg.max_epochs': 3, 'train_cfg.val_interval': 1,
+           'train_dataloader.num_workers': 0, 'val_dataloader.num_workers': 0,
+           'test_dataloader.num_workers': 0}
+rows = [
+    dict(name='CE', config='ce.py', paper=90.0),
+    dict(name='tau', config='tau.py', weights='CE'),
+]
+"""
+MARKS = '# Digits\n<!-- results: table.py -->\n<!-- end of results -->\nthe rest\n'
+
+
+def make(folder):
+    """A folder with a table, two configs of the digits and a README."""
+    base = ROOT / 'configs/baselines/ce_resnet20_digits-lt.py'
+    (folder / 'ce.py').write_text(f'_base_ = {str(base)!r}\n')
+    tau = "model = dict(head=dict(classifier=dict(type='TauNormLinear', tau=0.5)))\n"
+    (folder / 'tau.py').write_text(f'_base_ = {str(base)!r}\n{tau}')
+    (folder / 'table.py').write_text(TABLE)
+    (folder / 'README.md').write_text(MARKS)
+    return folder
+
+
+def call(words, folder):
+    return subprocess.run(
+        [str(word) for word in words],
+        cwd=folder,
+        env=environment(),
+        text=True,
+        capture_output=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+    """The table, stopped in its first run and started again."""
+    folder = make(tmp_path_factory.mktemp('table'))
+    words = [*TOOL, 'table.py', '--work-dir', 'runs']
+    with subprocess.Popen(
+        words, cwd=folder, env=environment(), stdout=subprocess.PIPE, text=True
+    ) as tool:
+        for _ in range(1200):
+            if list(folder.glob('runs/ce_*/epoch_1.pth')):
+                break
+            time.sleep(0.1)
+        tool.send_signal(signal.SIGTERM)
+        tool.communicate(timeout=120)
+    assert tool.returncode != 0
+    assert not list(folder.glob('results/*'))
+    done = call(words, folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder, done.stdout
+
+
+def run_of(folder, name='CE'):
+    row = next(row for row in read_table(folder / 'table.py').rows if row.name == name)
+    return Run(row, 0, folder / 'runs')
+
+
+def test_an_interrupted_run_ends_as_an_unbroken_one(finished, tmp_path):
+    folder, _ = finished
+    whole = make(tmp_path)
+    run = run_of(whole)
+    config = run.write_config(None)
+    assert call(run.train_command(ROOT / 'tools', config), whole).returncode == 0
+    one, two = (
+        torch.load(r.last_checkpoint(), weights_only=True)['state_dict']
+        for r in (run, run_of(folder))
+    )
+    assert run.last_checkpoint().name == 'epoch_3.pth'
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_the_record_says_what_was_run(finished):
+    folder, _ = finished
+    record = run_of(folder).record()
+    assert record['last']['shot/all'] == record['curve'][-1][1]
+    # The validation in which the run was stopped may be lost.
+    assert [epoch for epoch, _ in record['curve']][-2:] == [2, 3]
+    assert record['epoch'] == 3
+    assert record['best']['all'] == max(value for _, value in record['curve'])
+    assert 0 <= record['last']['calibration/ece'] <= 100
+    assert (record['seed'], record['paper'], record['precision']) == (0, 90.0, 'float32')
+    assert record['versions']['torch'] == torch.__version__
+    assert record['seconds'] > 0
+    assert len(record['draw']) == 12
+    assert len(record['revision'].rstrip('+')) == 12
+    # Tested on the weights of the other row: nothing was trained.
+    tau = run_of(folder, 'tau').record()
+    assert (tau['curve'], tau['best'], tau['needs']) == ([], None, 'CE')
+    assert not list(folder.glob('runs/tau_*/*.pth'))
+    assert tau['last']['shot/all'] != record['last']['shot/all']
+
+
+def test_what_is_finished_is_not_started_again(finished):
+    folder, _ = finished
+    before = {path: path.stat().st_mtime_ns for path in folder.glob('runs/*/*')}
+    done = call([*TOOL, 'table.py', '--work-dir', 'runs'], folder)
+    assert done.returncode == 0
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ['finished'] * 2
+    assert {path: path.stat().st_mtime_ns for path in folder.glob('runs/*/*')} == before
+
+
+def test_the_readme_has_the_records_numbers_and_the_check_misses_nothing(finished, tmp_path):
+    folder = tmp_path / 'copy'
+    shutil.copytree(finished[0], folder, ignore=shutil.ignore_patterns('*.pth'))
+    assert call([*RENDER, 'table.py'], folder).returncode == 0
+    text, record = (folder / 'README.md').read_text(), run_of(folder).record()
+    assert text.startswith('# Digits\n')
+    assert text.endswith('the rest\n')
+    cells = next(line for line in text.splitlines() if line.startswith('| CE')).split(' | ')
+    assert cells[5] == f'{record["last"]["shot/all"]:.2f}'
+    assert cells[-1] == '90.00 |'
+    assert record['draw'] in text
+    off = abs(record['last']['shot/all'] - 90) > 0.5
+    checked = call([*RENDER, 'table.py', '--check'], folder)
+    assert checked.returncode == (1 if off else 0)
+    # A number that no record has.
+    (folder / 'README.md').write_text(text.replace(cells[5], '99.99'))
+    checked = call([*RENDER, 'table.py', '--check'], folder)
+    assert 'does not show what the records' in checked.stderr
+
+
+def test_a_distance_to_the_paper_needs_a_reason(finished, tmp_path):
+    folder = tmp_path / 'copy'
+    shutil.copytree(finished[0], folder, ignore=shutil.ignore_patterns('*.pth'))
+
+    def faults(row):
+        text = TABLE.replace('paper=90.0', row).replace(", readme = 'digits', 'paper', 'README.md'",
+                                                        " = 'digits', 'paper'")  # fmt: skip
+        (folder / 'table.py').write_text(text)
+        return check_table(read_table(folder / 'table.py'), lambda row, seed: record)
+
+    record = run_of(folder).record_path
+    last = read_record(record)['last']['shot/all']
+    assert 'states no reason' in faults(f'paper={last + 0.6}')[0]
+    assert faults(f'paper={last + 0.6}, reason="three epochs"') == []
+    assert faults(f'paper={last + 0.4}') == []
+
+
+def test_a_record_changed_by_hand_or_of_other_settings_is_refused(finished, tmp_path):
+    folder = tmp_path / 'copy'
+    shutil.copytree(finished[0], folder, ignore=shutil.ignore_patterns('*.pth'))
+    path = run_of(folder).record_path
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | dict(last=dict(record['last'], **{'shot/all': 99.0}))))
+    done = call([*TOOL, 'table.py', '--list'], folder)
+    assert done.returncode == 1
+    assert 'its seal does not fit' in done.stderr
+    write_record(path, record | dict(fingerprint='0'))
+    done = call([*TOOL, 'table.py', '--list'], folder)
+    assert 'is of other settings than row' in done.stderr
+    path.write_text('[]')
+    assert 'must be an object with a seal' in call([*TOOL, 'table.py', '--list'], folder).stderr
+
+
+def test_two_tools_at_one_row_are_told_apart(tmp_path):
+    import fcntl
+
+    folder = make(tmp_path)
+    run = run_of(folder)
+    run.work_dir.mkdir(parents=True)
+    with open(run.work_dir / 'reproduce.lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = call([*TOOL, 'table.py', '--work-dir', 'runs'], folder)
+    assert done.returncode == 1
+    assert 'another tool is at it' in done.stdout
+    assert 'which failed' not in done.stderr
+    assert '2 of 2 runs failed' in done.stderr
+    assert not list(folder.glob('results/*'))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='a file of size 0 is the limit for everyone')
+def test_a_full_disk_leaves_no_half_a_record(finished, tmp_path):
+    record = read_record(run_of(finished[0]).record_path)
+    path = tmp_path / 'record.json'
+    write_record(path, record)
+    code = (
+        'import resource, sys, json\n'
+        'from mmlt.reproduction import read_record, write_record\n'
+        'record = read_record(sys.argv[1])\n'
+        'import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n'
+        'resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n'
+        'try:\n    write_record(sys.argv[1], record | dict(row="new"))\n'
+        'except OSError as error:\n    print("told:", error)\n'
+    )
+    done = call([sys.executable, '-c', code, path], tmp_path)
+    assert 'told:' in done.stdout, done.stderr
+    assert str(path) in done.stdout
+    assert read_record(path)['row'] == 'CE'
+    assert [p.name for p in tmp_path.iterdir()] == ['record.json']
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (("config='ce.py'", "config='none.py'"), r'row 1 .CE.: config .*none.py does not exist'),
+        (('paper=90.0', 'papers=90.0'), r"row 1: unknown are \['papers'\]"),
+        (("name='tau'", "name='CE'"), "row 2: the name 'CE' is there twice"),
+        (("weights='CE'", "weights='BS'"), r"row 2 \(tau\) needs 'BS', which is no row above"),
+        (("weights='CE'", "weights='CE', load_from='CE'"), 'has load_from and weights'),
+        (('seeds = [0]', 'seeds = [-1]'), r'seeds must be integers >= 0, got \(-1,\)'),
+        (('title, source', 'titel, source'), "unknown are .'titel'"),
+    ],
+)
+def test_a_wrong_table_is_named(change, message, tmp_path):
+    folder = make(tmp_path)
+    (folder / 'table.py').write_text(TABLE.replace(*change))
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        read_table(folder / 'table.py')
+
+
+def test_rows_that_are_not_there_are_named(tmp_path):
+    done = call([*TOOL, 'table.py', '--rows', 'BS', '--list'], make(tmp_path))
+    assert done.returncode == 1
+    assert "has no rows ['BS'], it has ['CE', 'tau']" in done.stderr
+    done = call([*TOOL, 'none.py', '--list'], tmp_path)
+    assert 'none.py does not exist' in done.stderr
+
+
+def test_the_seal_is_of_the_content():
+    record = dict(b=[1, 2.5], a='x')
+    assert seal(record) == seal(dict(a='x', b=[1, 2.5]))
+    assert seal(record) != seal(dict(a='x', b=[1, 2.6]))

@@ -1,0 +1,48 @@
+"""Print the tables of READMEs from the results of tools/reproduce.py, and from nothing else.
+
+    python tools/render_results.py configs/_tables_/*.py [--check]
+
+Without ``--check`` the tables in the READMEs are written anew, with it they are compared, and every
+row with its printed number: exit status 1 and a line for each fault.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmlt.files import write_whole
+from mmlt.reproduction import Run, check_table, read_table, render_table, update_readme
+
+
+def main() -> None:
+    """Render or check."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('tables', nargs='+', metavar='TABLE')
+    parser.add_argument('--check', action='store_true', help='change nothing, say what is wrong')
+    args = parser.parse_args()
+
+    def find(row, seed):
+        return Run(row, seed, Path('.')).record_path
+
+    faults = []
+    for path in args.tables:
+        try:
+            table = read_table(path)
+            if args.check:
+                faults += check_table(table, find)
+                continue
+            rendered = render_table(table, find)
+            if table.readme is None:
+                print(rendered)
+                continue
+            text = Path(table.readme).read_text(encoding='utf-8')
+            write_whole(table.readme, update_readme(text, table, rendered))
+            print(f'{table.readme}: {table.path.name} written')
+        except (ValueError, FileNotFoundError) as error:
+            faults.append(str(error))
+    if faults:
+        sys.exit('\n'.join(faults))
+
+
+if __name__ == '__main__':
+    main()
