@@ -17,7 +17,7 @@ import sys
 
 from mmlt import compat
 
-_NEED_THE_STACK = ('datasets', 'engine', 'evaluation', 'models')
+_NEED_THE_STACK = ('checkpoint', 'datasets', 'engine', 'evaluation', 'models')
 __all__ = ['__version__', 'compat', 'functional', 'load_class_counts', *_NEED_THE_STACK]
 
 

@@ -45,17 +45,17 @@ def check_mm_stack():
                 f'{name} is installed twice, by {both}, over each other: pip uninstall -y '
                 f"{' '.join(known)}, then pip install '{one}>={first},<{last}' (or the other one)"
             )
-        found = _module_version(name)
+        label = next(iter(known), distributions[0])
+        found = _module_version(name, known.get(label))
         if found is None:
             raise ImportError(
-                f"mmlt needs {name} >= {first}, < {last}, found None: pip install 'mmlt[lite]' "
+                f"mmlt needs {label} >= {first}, < {last}, found None: pip install 'mmlt[lite]' "
                 '(or mmlt[full], mmlt[onedl])'
             )
         if not _release(first) <= _release(found) < _release(last):
-            distribution = next(iter(known), distributions[0])
             raise ImportError(
-                f'mmlt needs {name} >= {first}, < {last}, found {found}: '
-                f"pip install '{distribution}>={first},<{last}'"
+                f'mmlt needs {label} >= {first}, < {last}, found {found}: '
+                f"pip install '{label}>={first},<{last}'"
             )
 
 
@@ -147,8 +147,8 @@ def _version(distribution):
         return None
 
 
-def _module_version(name):
-    """``__version__`` of a package that is not imported: from its version.py."""
+def _module_version(name, recorded):
+    """``__version__`` of a package that is not imported: from its version.py, or its record."""
     spec = importlib.util.find_spec(name)
     for folder in (spec and spec.submodule_search_locations) or ():
         path = os.path.join(folder, 'version.py')
@@ -158,7 +158,7 @@ def _module_version(name):
             match = re.search(r"^__version__ = (version\()?['\"]([^'\"]+)", text, re.MULTILINE)
             if match:  # onedl's ask for the version of their distribution
                 return _version(match[2]) if match[1] else match[2]
-    return None
+    return recorded if spec else None
 
 
 def _release(version):

@@ -119,7 +119,8 @@ def payloads(mark: str) -> dict[str, bytes]:
     command = f'touch {mark}'
     code = f'open({mark!r}, "w")'
     history_class, method = name(*HISTORY), getattr_(name(*HISTORY), 'min')
-    numbers = array(dtype('f8'), (1,), bytes(8))
+    rebuild = name('torch._utils', '_rebuild_tensor_v2')
+    numbers, none = array(dtype('f8'), (1,), bytes(8)), array(dtype('f8'), (0,), b'')
     state = {'max_length': 9, '_log_history': numbers, '_count_history': numbers}
     laughs = b'(]q\x00Na'  # each list holds the one before ten times
     for i in range(1, 30):
@@ -177,11 +178,11 @@ def payloads(mark: str) -> dict[str, bytes]:
         'list in itself': Op(b']q\x00h\x00a'),
         'foreign statistics': history(state | {'statistics_methods': {'max': method}}),
         'history with attributes': history(state | {'update': method}),
-        'history of other lengths': history(state | {'_count_history': array(dtype('f8'), (0,), b'')}),
+        'history of other lengths': history(state | {'_count_history': none}),
         'history without a state': new(*HISTORY),
         'attributes of a dict': build(call('collections', 'OrderedDict'), {'items': method}),
         'attributes of a class': build(history_class, (None, {'mean': method})),
-        'attributes of a function': build(name('torch._utils', '_rebuild_tensor_v2'), (None, {'x': 1})),
+        'attributes of a function': build(rebuild, (None, {'x': 1})),
         'memo that is empty': Op(b'j' + struct.pack('<I', 2**31)),
         'text of 4 GiB': Op(b'X' + struct.pack('<I', 2**32 - 1)),
         'bytes of 8 EiB': Op(b'\x8e' + struct.pack('<Q', 2**63 - 1)),

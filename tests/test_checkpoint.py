@@ -218,3 +218,17 @@ def test_a_plain_torch_load_refuses_what_numpy_would_believe(tmp_path):
     torch.save({'a': np.array([object()])}, tmp_path / 'objects.pth')
     with pytest.raises(pickle.UnpicklingError, match='numpy data of type'):
         torch.load(tmp_path / 'objects.pth', weights_only=True)
+
+
+def test_the_tools_trust_a_file_by_a_flag(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, '_trusted', set())
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    monkeypatch.syspath_prepend(ROOT / 'tools')
+    from _cli import base_parser, load_config
+
+    config = str(ROOT / 'configs/bce3s/resnet20_digits-lt.py')
+    words = [config, '--trust-checkpoint', str(tmp_path / 'mine.pth')]
+    load_config(base_parser('').parse_args(words))
+    torch.save({'meta': Path('old')}, tmp_path / 'mine.pth')
+    assert checkpoint.load(tmp_path / 'mine.pth') == {'meta': Path('old')}
+    assert 'runs whatever the file says' in ' '.join(base_parser('').format_help().split())

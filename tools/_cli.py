@@ -27,11 +27,11 @@ def base_parser(description: str) -> argparse.ArgumentParser:
     add_class_counts(parser)
     parser.add_argument(
         '--trust-checkpoint',
-        nargs='+',
+        action='append',
         default=[],
         metavar='FILE',
         help='load this checkpoint by pickle, which runs whatever the file says with your rights: '
-        'for an old file of your own that holds more than weights',
+        'for an old file of your own that holds more than weights; may be repeated',
     )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # Set by torchrun's predecessors.

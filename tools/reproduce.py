@@ -1,6 +1,6 @@
 """Run what is missing of a table, several runs at a time, each to its end.
 
-    python tools/reproduce.py configs/_tables_/TABLE.py [--jobs 2] [--fast] [--rows CE BS] [--seeds 0]
+    python tools/reproduce.py TABLE [--jobs 2] [--fast] [--rows CE BS] [--seeds 0]
 
 A row is a config, options and seeds. What is finished is never started again: its JSON lies in
 ``configs/<method>/results``. What was interrupted goes on from its last checkpoint; a row that

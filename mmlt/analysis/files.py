@@ -1,10 +1,13 @@
 """What every report is written with: JSON that all readers take, CSV with a line a class."""
 
 import csv
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from mmlt.files import csv_text, write_whole
 
 FACTS = ('label', 'name', 'train_images', 'shot_group', 'test_images')
 
@@ -19,19 +22,21 @@ def write_json(path: Path, content) -> None:
             return [plain(value) for value in part]
         return None if isinstance(part, float) and not math.isfinite(part) else part
 
-    path.write_text(json.dumps(plain(content), indent=2, allow_nan=False) + '\n', encoding='utf-8')
+    write_whole(path, json.dumps(plain(content), indent=2, allow_nan=False) + '\n')
 
 
 def write_per_class(
     path: Path, facts: Sequence[Sequence], columns: Mapping[str, Sequence[float]]
 ) -> None:
     """Write a line a class: its :data:`FACTS`, then what was measured; NaN is an empty cell."""
-    with open(path, 'w', newline='', encoding='utf-8') as file:
-        write = csv.writer(file).writerow
-        write([*FACTS, *columns])
-        for k, known in enumerate(facts):
-            cells = (values[k] for values in columns.values())
-            write([*known, *('' if math.isnan(cell) else f'{cell:.6g}' for cell in cells)])
+    file = io.StringIO(newline='')
+    write = csv.writer(file).writerow
+    write([*FACTS, *map(csv_text, columns)])
+    for k, known in enumerate(facts):
+        known = [csv_text(cell) if isinstance(cell, str) else cell for cell in known]
+        cells = (values[k] for values in columns.values())
+        write([*known, *('' if math.isnan(cell) else f'{cell:.6g}' for cell in cells)])
+    write_whole(path, file.getvalue())
 
 
 def number(value: float | None) -> str:

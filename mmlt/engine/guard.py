@@ -59,7 +59,7 @@ def guard_process(cfg) -> None:
     """Before a training is built: end with the launcher, and keep others out of the work dir."""
     if cfg.get('launcher', 'none') != 'none':
         end_with_parent(signal.SIGTERM)
-    if os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0':
+    if _is_first():
         try:
             lock_work_dir(cfg.work_dir)
         except RuntimeError as error:
@@ -81,10 +81,15 @@ def resume_path(work_dir: str, given: str | None) -> str | None:
     if given is not None:
         return given
     path, skipped = find_resumable(work_dir)
-    rank = os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0'))
-    for line in skipped if rank == '0' else ():
+    for line in skipped if _is_first() else ():
         print(line, file=sys.stderr)
     return path
+
+
+def _is_first() -> bool:
+    """Whether this is the first process, as its launcher says: the Runner is not built yet."""
+    names = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK', 'PMI_RANK')
+    return all(os.environ.get(name, '0') == '0' for name in names)
 
 
 class UnbreakableOutput:

@@ -149,7 +149,7 @@ class Run:
             curve=sorted(history.items()),
             seconds=round(sum(json.loads(sittings.read_text()))) if sittings.exists() else None,
             precision=_PRECISION[self.fast],
-            revision=revision(self.row.config.parent),
+            revision=revision(),
             versions=versions(),
             machine=machine(),
         )
@@ -169,16 +169,19 @@ def curve_of(path: Path, last: float) -> dict[int, float]:
     return curve | {content['meta']['epoch']: last}
 
 
-def revision(folder: Path) -> str:
-    """The code's commit, with a + where files differ from it; 'unknown' outside a repository."""
+def revision() -> str:
+    """The code's commit, with a + where files differ from it; 'unknown' outside its repository."""
+    folder = Path(__file__).parent
 
     def git(*words):
         done = subprocess.run(['git', '-C', str(folder), *words], capture_output=True, text=True)
         return done.stdout.strip() if done.returncode == 0 else None
 
-    commit = git('rev-parse', '--short=12', 'HEAD')
+    # An environment may lie inside some other repository.
+    if git('ls-files', '--error-unmatch', Path(__file__).name) is None:
+        return 'unknown'
     changed = git('status', '--porcelain', '--untracked-files=no')
-    return 'unknown' if commit is None else commit + ('+' if changed else '')
+    return git('rev-parse', '--short=12', 'HEAD') + ('+' if changed else '')
 
 
 def versions() -> dict:

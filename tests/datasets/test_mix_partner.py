@@ -15,6 +15,7 @@ from scipy.stats import chisquare
 
 import mmlt  # noqa: F401
 from mmlt.datasets import LongTailedDataset, MixPartnerDataset
+from mmlt.models.targets import view_targets
 
 DIGITS_CONFIG = Path(__file__).parents[2] / 'configs/bce3s/resnet20_digits-lt.py'
 # Class 2 has no images.
@@ -120,13 +121,13 @@ def test_loaded_batches_are_mixed_with_the_labels_of_the_right_partners(collate,
         partners = [colour(image)[0] for image in data['inputs'][1]]
         batch = preprocessor(data, training=True)
         plain, mixup, cutmix = batch['inputs'].chunk(3)
-        samples = batch['data_samples']
-        n = len(plain)
+        own_labels, *scores = view_targets(batch['data_samples'])
         labels = [colour(image)[0] for image in plain]
-        assert [s.gt_label.item() for s in samples] == labels * 3
+        assert [s.gt_label.item() for s in batch['data_samples']] == labels
+        assert own_labels.tolist() == labels
         for i, (own, other) in enumerate(zip(labels, partners)):
-            mixed = samples[n + i].gt_score
-            lam = samples[n + i].gt_score[own].item() if own != other else 1.0
+            mixed = scores[0][i]
+            lam = mixed[own].item() if own != other else 1.0
             wanted = torch.zeros(K)
             wanted[own] += lam
             wanted[other] += 1 - lam
@@ -135,7 +136,7 @@ def test_loaded_batches_are_mixed_with_the_labels_of_the_right_partners(collate,
             assert shown == pytest.approx(40 * (lam * own + (1 - lam) * other), abs=1e-3)
             # The share of the partner's pixels is its share of the label.
             pasted = (cutmix[i, 0] == 40 * other).float().mean().item()
-            score = samples[2 * n + i].gt_score[other].item()
+            score = scores[1][i, other].item()
             assert score == pytest.approx(pasted, abs=1e-6)
             pairs.add((own, other))
     assert len(pairs) > 10

@@ -71,6 +71,19 @@ def test_a_copy_leaves_the_original_alone(original, tmp_path):
     assert {name: (original / name).read_bytes() for name in names(original)} == before
 
 
+def test_so_does_a_runner_that_is_told_no_more_than_to_resume(original, tmp_path):
+    """As mmpretrain's tools do."""
+    shutil.copytree(original, tmp_path / 'copy')
+    edit(tmp_path / 'copy' / 'epoch_2.pth', better)
+    before = {name: (original / name).read_bytes() for name in names(original)}
+    run = tiny_run(tmp_path / 'copy', resume=True, hooks=BEST)
+    run.train()
+    assert run._load_from == str(tmp_path / 'copy' / 'epoch_2.pth')
+    assert {name: (original / name).read_bytes() for name in names(original)} == before
+    tiny_run(tmp_path / 'empty', epochs=1, resume=True).train()  # nothing to resume: from the start
+    assert names(tmp_path / 'empty') == ['epoch_1.pth']
+
+
 def test_a_moved_work_dir_goes_on(original, tmp_path):
     before, after = tmp_path / 'before', tmp_path / 'after'
     shutil.copytree(original, before)

@@ -258,7 +258,7 @@ def test_bad_margin_options_are_refused(kind, options, error, message):
 def test_bad_inputs_are_refused(name, batch):
     cosine, labels = batch
     module = build_margin(name)
-    with pytest.raises(ValueError, match='target must be class labels .* soft labels'):
+    with pytest.raises(ValueError, match='target must have shape .* soft labels'):
         module(cosine, F.one_hot(labels, K).double(), S)
     with pytest.raises(ValueError, match='scale must be positive, got 0'):
         module(cosine, labels, 0)

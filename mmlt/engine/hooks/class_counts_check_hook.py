@@ -26,9 +26,9 @@ class ClassCountsCheckHook(Hook):
         """Count the training labels and compare."""
         head = getattr(bare_model(runner), 'head', None)
         dataset = runner.train_dataloader.dataset
-        # Wrappers that show images more often, not more images.
-        while isinstance(dataset, RepeatDataset | ClassBalancedDataset):
-            dataset = dataset.dataset
+        # Wrappers that show images more often, or fewer of them, are no other images.
+        while (inner := _shown_by(dataset)) is not None:
+            dataset = inner
         labels = read_labels(dataset)
         num_classes = getattr(head, 'num_classes', None)
         if num_classes and labels.max() >= num_classes:
@@ -45,6 +45,13 @@ class ClassCountsCheckHook(Hook):
                     owners[f'the metric {type(metric).__name__}'] = list(metric.class_counts)
         for owner, class_counts in owners.items():
             _compare(owner, class_counts, labels)
+
+
+def _shown_by(dataset):
+    """What a wrapper shows, if it only changes how often."""
+    if isinstance(dataset, RepeatDataset | ClassBalancedDataset):
+        return dataset.dataset
+    return vars(dataset).get('_dataset')  # num_batch_per_epoch: mmengine's slice
 
 
 def _compare(owner: str, class_counts: list, labels: np.ndarray) -> None:

@@ -83,7 +83,7 @@ class ExactResumeHook(Hook):
         def skipping(idx, data_batch):
             if idx == first - 1:
                 # Before the next batch is fetched: without workers this process draws for it.
-                _set_random_states(kept['meta'])
+                set_random_states(_own_state(kept['meta']) or random_states())
             if idx >= first:
                 del loop.run_iter
                 _set_state(runner, kept)
@@ -95,15 +95,19 @@ class ExactResumeHook(Hook):
 def _set_state(runner, kept: dict) -> None:
     model = bare_model(runner)
     model.load_state_dict(kept['state_dict'])
+    own = (_own_state(kept['meta']) or {}).get('buffers', {})
+    for name, buffer in model.named_buffers():
+        if name in own:
+            buffer.copy_(own[name])
     runner.optim_wrapper.load_state_dict(kept['optimizer'])
     if kept['gradients']:
         _set_gradients(model, kept['gradients'])
 
 
-def _set_random_states(meta: dict) -> None:
-    states = meta.get('random_states')
-    if isinstance(states, list) and len(states) == get_world_size():
-        set_random_states(states[get_rank()])
+def _own_state(meta: dict) -> dict | None:
+    states = meta.get('process_states')
+    known = isinstance(states, list) and len(states) == get_world_size()
+    return states[get_rank()] if known else None
 
 
 def _set_gradients(model, gradients: dict) -> None:
@@ -111,6 +115,14 @@ def _set_gradients(model, gradients: dict) -> None:
         gradient = gradients.get(name)
         if gradient is not None:
             parameter.grad = gradient.to(parameter.device, parameter.dtype, copy=True)
+
+
+def process_state(model) -> dict:
+    """What each process has of its own inside an epoch: random numbers, BatchNorm's statistics."""
+    state = random_states()
+    if get_world_size() > 1:
+        state['buffers'] = {name: value.cpu().clone() for name, value in model.named_buffers()}
+    return state
 
 
 def random_states() -> dict:

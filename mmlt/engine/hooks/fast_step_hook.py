@@ -19,13 +19,14 @@ class FastStepHook(Hook):
 
     Args:
         channels_last (bool): Defaults to True.
-        compile (bool): Whether ``torch.compile`` compiles the backbone. Defaults to False.
+        compile (bool | dict): Whether ``torch.compile`` compiles the backbone, or its arguments,
+            such as ``dict(mode='max-autotune')``. Defaults to False.
 
     Example:
         ``custom_hooks = [dict(type='FastStepHook', compile=True)]``
     """
 
-    def __init__(self, channels_last: bool = True, compile: bool = False):
+    def __init__(self, channels_last: bool = True, compile: bool | dict = False):
         self.channels_last = channels_last
         self.compile = compile
 
@@ -34,5 +35,6 @@ class FastStepHook(Hook):
         backbone = bare_model(runner).backbone
         if self.channels_last:
             backbone.to(memory_format=torch.channels_last)
-        if self.compile:
-            backbone.compile(dynamic=False)
+        if self.compile is not False:
+            options = self.compile if isinstance(self.compile, dict) else {}
+            backbone.compile(**{'dynamic': False, **options})

@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from mmengine.runner.base_loop import BaseLoop
 from mmpretrain.registry import HOOKS
 
-from mmlt.engine.work_dir import INTERRUPTED, looks_like_ours
+from mmlt.engine.work_dir import INTERRUPTED, find_resumable, looks_like_ours
 from mmlt.files import TEMPORARY, lock_work_dir, write_whole
 
 
@@ -78,12 +78,21 @@ class SafeCheckpointHook(CheckpointHook):
     _safe = False  # until the storage is known, as in a validation alone
 
     def before_run(self, runner):
-        """Keep other runs out of the work dir."""
-        if isinstance(runner._train_loop, BaseLoop) and is_main_process():
+        """Keep other runs out of the work dir; find the checkpoint of ``resume=True`` in it."""
+        if not isinstance(runner._train_loop, BaseLoop):
+            return
+        if is_main_process():
             lock_work_dir(runner.work_dir)
+        if runner._resume and runner._load_from is None:
+            # mmengine would take the path in last_checkpoint as it is, wherever it leads.
+            runner._load_from, skipped = find_resumable(runner.work_dir)
+            for line in skipped:
+                print_log(line, logger='current')
 
     def after_load_checkpoint(self, runner, checkpoint):
         """Take names from a checkpoint, never paths."""
+        if not (runner._resume and isinstance(runner._train_loop, BaseLoop)):
+            return
         hub = checkpoint.get('message_hub')
         info = hub.get('runtime_info') if isinstance(hub, dict) else None
         if not isinstance(info, dict):
@@ -103,9 +112,7 @@ class SafeCheckpointHook(CheckpointHook):
                 type(item) is kind for item in info.get(key, [])
             ):
                 _forget(hub, key)
-        step = (
-            checkpoint['meta']['epoch' if self.by_epoch else 'iter'] if 'meta' in checkpoint else 0
-        )
+        step = checkpoint.get('meta', {}).get('epoch' if self.by_epoch else 'iter', 0)
         best = {osp.basename(str(value)) for key, value in info.items() if 'best_ckpt' in str(key)}
         self._leftovers = dict(names=info.get('outdated_ckpts', []), step=step, best=best)
 

@@ -11,7 +11,8 @@ from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop
 from mmpretrain.registry import HOOKS
 
-from mmlt.engine.hooks.exact_resume_hook import random_states
+from mmlt.engine.bare_model import bare_model
+from mmlt.engine.hooks.exact_resume_hook import process_state
 from mmlt.engine.work_dir import INTERRUPTED
 from mmlt.files import write_whole
 from mmlt.processes import end_forks_with_this
@@ -131,8 +132,8 @@ class StopSignalHook(Hook):
         if place is not None and self._saved(runner, place['epoch']) and 'batch' not in place:
             path = _checkpoint_hook(runner).last_ckpt
         elif place is not None:
-            states = all_gather_object(random_states())
-            path = self._save(runner, place | dict(random_states=states))
+            states = all_gather_object(process_state(bare_model(runner)))
+            path = self._save(runner, place | dict(process_states=states))
         self.after_train(runner)
         unit = f'epoch {runner.epoch + 1}, iteration {runner.iter + 1}'
         print_log(
