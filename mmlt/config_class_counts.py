@@ -1,5 +1,6 @@
 """Another long tail for a config: one value in place of many."""
 
+import argparse
 import copy
 import logging
 import os
@@ -47,6 +48,31 @@ def parse_class_counts(text: str) -> str | dict:
             )
     load_class_counts(spec)  # a bad name or fraction is told now
     return spec
+
+
+def add_class_counts(parser: argparse.ArgumentParser) -> None:
+    """Add ``--class-counts``, the flag of all tools that read a config.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_class_counts(parser)
+        >>> parser.parse_args(['--class-counts', 'digits-lt-if20']).class_counts
+        'digits-lt-if20'
+    """
+
+    def spec(text: str):
+        try:
+            return parse_class_counts(text)
+        except (ValueError, TypeError, OSError) as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    parser.add_argument(
+        '--class-counts',
+        type=spec,
+        metavar='NAME',
+        help='another long tail than the config names: cifar100-lt-if50, a JSON file, or either '
+        'with ,val_fraction=0.1 to validate on that part of the training images',
+    )
 
 
 def set_class_counts(cfg: Config, spec) -> Config:

@@ -1,9 +1,12 @@
 """Two gloo processes with half the batch each against one process with the whole batch."""
 
+import itertools
 import os
+import random
 import socket
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 import torch.multiprocessing as mp
@@ -14,6 +17,7 @@ from mmpretrain.registry import METRICS, MODELS
 from mmpretrain.structures import DataSample
 
 import mmlt  # noqa: F401
+from mmlt.engine.hooks import EpochSeedHook
 from mmlt.models.slots import Batch
 
 NUM_CLASSES, WIDTH, STEPS = 6, 8, 4
@@ -42,6 +46,7 @@ def scenarios() -> dict:
         bcl_unequal=contrast_of_unequal_batches([5, 3]),
         averaged=average_buffers(),
         metrics=evaluate_with_padding(),
+        draws=draws_of_epochs(),
     )
 
 
@@ -156,6 +161,22 @@ def contrast_of_unequal_batches(sizes):
     return loss.detach(), mine.grad / get_world_size()
 
 
+def draws_of_epochs() -> dict:
+    """What the generators of this process and of its data workers draw in two epochs."""
+    hook, draws = EpochSeedHook(), {}
+    loader = torch.utils.data.DataLoader(range(4), num_workers=0)
+    loop = SimpleNamespace(max_epochs=2)
+    for epoch in (0, 1):
+        runner = SimpleNamespace(
+            seed=3, epoch=epoch, iter=epoch, train_loop=loop, train_dataloader=loader
+        )
+        hook.before_train_epoch(runner)
+        draws[epoch] = (random.random(), float(np.random.rand()), float(torch.rand(())))
+        loader.worker_init_fn(0)
+        draws[epoch] += (random.random(), float(np.random.rand()), float(torch.rand(())))
+    return draws
+
+
 def average_buffers():
     """The bank after the runner has averaged all buffers over the processes."""
     model = build_head()
@@ -217,6 +238,14 @@ def test_buffer_averaging_leaves_the_bank_alone(on_two):
         assert torch.equal(bank, torch.full_like(bank, 1.0 + rank))
         assert torch.equal(seen, torch.full_like(seen, 3.0 + rank))
         assert torch.equal(running_mean, torch.full((2,), 0.5))  # the hook did run
+
+
+def test_every_process_and_epoch_draws_numbers_of_its_own(on_one, on_two):
+    # Else two processes would mix with the same weights and keep the same negatives.
+    draws = [parts[epoch] for parts in (on_two[0]['draws'], on_two[1]['draws']) for epoch in (0, 1)]
+    for one, other in itertools.combinations(draws, 2):
+        assert all(a != b for a, b in zip(one, other))
+    assert on_one['draws'] == on_two[0]['draws']
 
 
 def test_padded_samples_do_not_count(on_one, on_two):

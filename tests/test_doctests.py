@@ -41,3 +41,17 @@ def test_every_public_class_and_its_methods_have_docstrings(name):
         for method, function in vars(value).items():
             if inspect.isfunction(function) and not method.startswith('_'):
                 assert function.__doc__, f'{name}.{attribute}.{method} has no docstring'
+
+
+@pytest.mark.parametrize(
+    'name', ['config_class_counts', 'datasets.image_source', 'datasets.transforms.posterize_floor']
+)
+def test_the_examples_of_single_modules_run(name):
+    import argparse
+
+    import numpy as np
+    from mmengine.config import Config
+
+    names = dict(Config=Config, argparse=argparse, np=np)
+    result = doctest.testmod(importlib.import_module(f'mmlt.{name}'), extraglobs=names)
+    assert (result.failed, result.attempted > 0) == (0, True)

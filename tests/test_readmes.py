@@ -99,6 +99,7 @@ def commands(tmp_path):
 
 def known_flags(tool: str) -> set[str]:
     sources = [ROOT / 'tools' / tool, ROOT / 'tools/_cli.py', ROOT / 'tools/train.py']
+    sources.append(ROOT / 'mmlt/config_class_counts.py')
     if 'dist_test' in tool:
         sources.append(ROOT / 'tools/test.py')
     found = set(re.findall(r"'(--[a-z][a-z0-9-]+)'", ''.join(path.read_text() for path in sources)))

@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config, ConfigDict, DictAction
 
 from mmlt.checkpoint import trust
-from mmlt.config_class_counts import config_name, parse_class_counts, set_class_counts
+from mmlt.config_class_counts import add_class_counts, config_name, set_class_counts
 
 
 def base_parser(description: str) -> argparse.ArgumentParser:
@@ -37,24 +37,6 @@ def base_parser(description: str) -> argparse.ArgumentParser:
     # Set by torchrun's predecessors.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     return parser
-
-
-def add_class_counts(parser: argparse.ArgumentParser) -> None:
-    """Add ``--class-counts``, the flag of all tools that read a config."""
-
-    def spec(text: str):
-        try:
-            return parse_class_counts(text)
-        except (ValueError, TypeError, OSError) as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    parser.add_argument(
-        '--class-counts',
-        type=spec,
-        metavar='NAME',
-        help='another long tail than the config names: cifar100-lt-if50, a JSON file, or either '
-        'with ,val_fraction=0.1 to validate on that part of the training images',
-    )
 
 
 def load_config(args: argparse.Namespace) -> Config:

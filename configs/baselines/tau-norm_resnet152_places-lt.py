@@ -5,5 +5,6 @@
 # No number in the three papers. Not run.
 _base_ = './ce_resnet152_places-lt.py'
 
-# Trains as ce_resnet152_places-lt.py, whose checkpoints fit. Choose tau on the validation list.
+# Trains as ce_resnet152_places-lt.py, whose checkpoints fit. Choose tau on images that are not the
+# test's.
 model = dict(head=dict(classifier=dict(type='TauNormLinear', tau=1.0)))

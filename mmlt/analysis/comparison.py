@@ -25,6 +25,7 @@ class Report(NamedTuple):
     columns: dict  # measure -> (K,)
     labels: np.ndarray  # (N,)
     predictions: np.ndarray  # (N,)
+    geometry: dict  # geometry.npz; empty for a report of an older version
 
 
 def compare(folders: Sequence[str], out: str | Path) -> Path:
@@ -89,7 +90,11 @@ def read_report(folder: str) -> Report:
     with np.load(folder / 'predictions.npz') as arrays:
         labels, predictions = arrays['labels'], arrays['predictions']
     facts = [[row[name] for name in FACTS] for row in rows]
-    return Report(values, facts, columns, labels, predictions)
+    geometry = {}
+    if (folder / 'geometry.npz').is_file():
+        with np.load(folder / 'geometry.npz') as arrays:
+            geometry = dict(arrays)
+    return Report(values, facts, columns, labels, predictions, geometry)
 
 
 def check_same(first: Report, other: Report, which: str) -> None:

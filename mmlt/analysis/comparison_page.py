@@ -9,8 +9,11 @@ from mmlt.analysis.model_page import CAPTIONS, ERRORS, GROUPS
 from mmlt.visualization import (
     Picture,
     Table,
+    draw_angular_distances,
     draw_class_accuracy,
     draw_class_curves,
+    draw_embedding_grid,
+    draw_separability_grid,
     html_page,
 )
 
@@ -26,7 +29,14 @@ PICTURES = CAPTIONS | {
     'the mean of their own class: near 50 by construction. BCE3S, eq. 15, figs. 2 and 7.',
     'separability_global': 'The same, minus the mean of the class means: a reading of this '
     'library, which is not near 50 by construction.',
+    'separability_matrix_grid': 'How far two classifier vectors stand apart, on one colour scale '
+    'for all models. BCE3S, eq. 36, fig. 8.',
+    'angular_distances': 'Angle between the features and the centre of their class, by group and '
+    'model. DBM, fig. 4.',
+    'tsne_grid': 'Features of some samples of each model, a plane for each: distances between '
+    'planes mean nothing. As BCE3S, figs. 3 and 9.',
 }
+GRIDS = ('separability_matrix_grid', 'angular_distances', 'tsne_grid')
 
 
 def draw(models: Mapping, title: str) -> dict:
@@ -41,6 +51,31 @@ def draw(models: Mapping, title: str) -> dict:
         curves = {name: rep.columns[key] for name, rep in models.items() if key in rep.columns}
         if curves:
             figures[key] = draw_class_curves(curves, counts, title, measure=measure, **common)
+    return figures | draw_grids(models, title, common)
+
+
+def draw_grids(models: Mapping, title: str, common: dict) -> dict:
+    """The pictures that show the models beside each other, of what two of them or more have."""
+    first = next(iter(models.values()))
+    counts, limits = first.values['class_counts'], {k: common[k] for k in ('many', 'few')}
+
+    def of(key: str) -> dict:
+        found = {name: rep.geometry[key] for name, rep in models.items() if key in rep.geometry}
+        return found if len(found) > 1 else {}
+
+    figures = {}
+    if matrices := of('separability_matrix'):
+        figures['separability_matrix_grid'] = draw_separability_grid(
+            matrices, counts, title, **limits
+        )
+    if angles := of('angular_distances'):
+        figures['angular_distances'] = draw_angular_distances(
+            angles, first.labels, counts, title, **limits
+        )
+    if points := of('tsne_points'):
+        labels = of('tsne_labels')
+        planes = {name: (part, labels[name]) for name, part in points.items()}
+        figures['tsne_grid'] = draw_embedding_grid(planes, counts, title, **common)
     return figures
 
 
@@ -106,7 +141,7 @@ def page(title: str, rows: dict, deltas: dict, models: dict, pngs: dict) -> str:
             'Calibration': [table('calibration', ERRORS, 'Calibration error (%)')],
             'Geometry': [
                 *geometry,
-                *(Picture(pngs[key], PICTURES[key]) for key in MEASURES if key in pngs),
+                *(Picture(pngs[key], PICTURES[key]) for key in (*MEASURES, *GRIDS) if key in pngs),
             ],
         },
     )

@@ -119,7 +119,7 @@ def page(title: str, report: dict, pngs: dict[str, bytes]) -> str:
 
     dataset = report['dataset']
     facts = [
-        f'{dataset["name"]} ({dataset["type"]}), {dataset["images"]:,} images, '
+        f'{dataset["name"]} ({dataset["source"]}), {dataset["images"]:,} images, '
         f'{len(report["class_counts"]):,} classes.'
         f' Config {report["config"]}, checkpoint {report["checkpoint"]}.',
         f'Groups: many, more than {report["many"]} training images; few, fewer than '

@@ -22,8 +22,10 @@ from mmlt.analysis.model_outputs import (
     shot_settings,
 )
 from mmlt.analysis.model_page import draw, page
-from mmlt.functional import shot_groups
+from mmlt.datasets import describe_images
+from mmlt.functional import separability_matrix, shot_groups
 from mmlt.visualization import embed_tsne, save_figure
+from mmlt.visualization.class_matrices import MOST_CELLS
 
 NO_CLASSIFIER = (
     'The head has no classifier with one vector a class (head.classifier or head.fc): separability '
@@ -46,7 +48,7 @@ def analyze(
     max_per_class: int | None = 50,
     seed: int = 0,
 ) -> Path:
-    """Measure a checkpoint and write index.html, report.json, per_class.csv, predictions.npz.
+    """Measure a checkpoint and write index.html, report.json, per_class.csv and two .npz files.
 
     Goes over the images of the split once, without augmentation, and keeps the features in memory,
     N x D float32. Every picture is written as PNG and SVG, and given to the visualisation backends
@@ -89,7 +91,10 @@ def analyze(
     name = name or Path(cfg.filename).stem
     report = dict(
         name=name, config=str(cfg.filename), checkpoint=str(checkpoint), split=split,
-        dataset=dict(name=benchmark, type=kind, images=len(outputs.labels)),
+        dataset=dict(
+            name=benchmark, type=kind, images=len(outputs.labels),
+            source=describe_images(cfg[f'{split}_dataloader'].dataset),
+        ),
         **shots,
         accuracy=outputs.accuracy,
         calibration=outputs.calibration,
@@ -102,6 +107,7 @@ def analyze(
     title = f'{name}: {Path(cfg.filename).name}, {Path(checkpoint).name}, {split} split'
     figures = draw(outputs, per_class, distances, classifier, embedding, shots, names, title)
     write(Path(out), report, outputs, per_class, names)
+    write_geometry(Path(out), distances, classifier, embedding)
     pngs = {key: save_figure(fig, Path(out) / key)[0].read_bytes() for key, fig in figures.items()}
     index = Path(out) / 'index.html'
     index.write_text(page(title, report, pngs), encoding='utf-8')
@@ -125,6 +131,17 @@ def write(out: Path, report: dict, outputs: Outputs, per_class: dict, names) -> 
         out / 'predictions.npz', labels=outputs.labels, predictions=outputs.predictions,
         confidence=outputs.confidence,
     )  # fmt: skip
+
+
+def write_geometry(out: Path, distances, classifier: Classifier | None, embedding) -> None:
+    """Write what the pictures of several models are made of: angles, t-SNE, class against class."""
+    arrays = dict(angular_distances=distances.numpy().astype(np.float32))
+    if embedding is not None:
+        arrays |= dict(tsne_points=embedding.points, tsne_labels=embedding.labels)
+    if classifier and len(classifier.vectors) <= MOST_CELLS:
+        matrix = separability_matrix(classifier.vectors)
+        arrays['separability_matrix'] = matrix.numpy().astype(np.float32)
+    np.savez_compressed(out / 'geometry.npz', **arrays)
 
 
 def notes_on(outputs: Outputs, classifier: Classifier | None) -> list[str]:

@@ -193,9 +193,8 @@ def versions() -> dict:
     import torch
     import torchvision
 
-    import mmlt
-
-    packages = (mmlt, torch, torchvision, mmengine, mmcv, mmpretrain, numpy)
+    # The package itself stands above its parts: they do not import it.
+    packages = (sys.modules['mmlt'], torch, torchvision, mmengine, mmcv, mmpretrain, numpy)
     found = {package.__name__: package.__version__ for package in packages}
     return dict(python=platform.python_version(), **found)
 

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from mmengine.config import Config, DictAction
@@ -169,6 +170,46 @@ def test_a_row_is_run_and_its_last_epoch_is_printed_and_a_failed_one_is_named(tm
     assert 'paper' not in first
     assert 'cifar100-lt-if100' in note
     assert 'failed: bs' in result.stderr
+
+
+TABLE = """print('validated on DigitsLT, split test')
+print('              many   medium      few      all')
+print('epoch 2 (best of 2 on the test set)  9.00  9.00  9.00  9.00')
+print('epoch 2 (last)  1.00  2.00  -  4.00', flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ('end', 'metrics', 'why'),
+    [
+        ('', {'shot/many': 1.0, 'shot/medium': 2.0, 'shot/all': 4.0}, ''),
+        ('raise SystemExit(3)', {}, 'exit status 3'),
+        ('import os; os.kill(os.getpid(), 9)', {}, 'killed by signal 9'),
+    ],
+)
+def test_a_row_that_does_not_end_well_has_no_numbers(end, metrics, why, in_process):
+    import ablation_grid
+
+    found, images, reason = ablation_grid.run_row([sys.executable, '-c', TABLE + end])
+    assert (found, reason) == (metrics, why)
+    assert images == ('' if why else 'validated on DigitsLT, split test')
+
+
+def test_numbers_of_the_paper_stand_beside_its_own_data_alone(in_process, capsys):
+    import ablation_grid
+
+    grid = GRIDS['dbm-table5']()
+    results = {'bs': ({'shot/all': 50.0}, 'validated on x', ''), 'ce': ({}, '', 'exit status 1')}
+    for config, rows in ((ROOT / grid.config, 5), (DIGITS_CE, 3)):
+        args = SimpleNamespace(config=str(config), class_counts=None, rows=['bs', 'ce', 'ce+mC'])
+        ablation_grid.report(grid, args, results)
+        lines = capsys.readouterr().out.splitlines()
+        assert ('bs, paper' in ' '.join(lines)) == (rows == 5)
+        assert any(line.startswith('ce+mC: not run') for line in lines)
+        assert any(line.startswith('ce: exit status 1') for line in lines)
+    args.class_counts, args.config = 'cifar100-lt-if50', str(ROOT / grid.config)
+    ablation_grid.report(grid, args, results)
+    assert 'paper ' not in capsys.readouterr().out
 
 
 def test_wrong_names_are_refused(in_process):

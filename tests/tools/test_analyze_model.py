@@ -122,7 +122,7 @@ def column(folder, name):
 
 def test_the_report_has_its_files(report):
     wanted = {f'{name}.{kind}' for name in PICTURES for kind in ('png', 'svg')}
-    wanted |= {'index.html', 'report.json', 'per_class.csv', 'predictions.npz'}
+    wanted |= {'index.html', 'report.json', 'per_class.csv', 'predictions.npz', 'geometry.npz'}
     assert {path.name for path in report.iterdir()} == wanted
     assert min(path.stat().st_size for path in report.iterdir()) > 500
     for name in PICTURES:
@@ -225,7 +225,11 @@ def test_the_comparison_has_the_differences_to_the_first(report, adjusted, tmp_p
     assert result.returncode == 0, result.stderr
     first, second = values_of(report), values_of(adjusted)
     page = Page(tmp_path / 'index.html')
-    assert len(page.images) == 5
+    # Without t-SNE in one of them, there is none to lay beside the other.
+    assert len(page.images) == 7
+    names = {path.stem for path in tmp_path.glob('*.png')}
+    assert {'separability_matrix_grid', 'angular_distances'} <= names
+    assert 'tsne_grid' not in names
     assert page.links == page.images
     few = [part['accuracy']['few'] for part in (first, second)]
     assert few[0] != few[1]
@@ -242,6 +246,26 @@ def test_the_comparison_has_the_differences_to_the_first(report, adjusted, tmp_p
         column(adjusted, 'accuracy') - column(report, 'accuracy'),
         atol=1e-3,
     )
+
+
+def test_a_report_holds_what_pictures_of_several_models_are_made_of(report, checkpoint, tmp_path):
+    arrays, labels = np.load(report / 'geometry.npz'), np.load(report / 'predictions.npz')['labels']
+    rows = torch.load(checkpoint, weights_only=True)['state_dict']['head.classifier.weight']
+    rows = rows.double()
+    rows = torch.nn.functional.normalize(rows - rows.mean(dim=0))
+    wanted = ((1 - rows @ rows.T) / 2).numpy()
+    np.testing.assert_allclose(
+        arrays['separability_matrix'], np.where(np.eye(10), 1, wanted), atol=1e-5
+    )
+    per_class = [arrays['angular_distances'][labels == k].mean() for k in range(10)]
+    np.testing.assert_allclose(per_class, column(report, 'angular_distance'), rtol=1e-4)
+    assert arrays['tsne_points'].shape == (50, 2)
+    assert values_of(report)['dataset']['source'] == 'DigitsLT, split test'
+    other = copy_of(report, tmp_path / 'other', name='other')
+    (other / 'geometry.npz').write_bytes((report / 'geometry.npz').read_bytes())
+    main('compare_models', report, other, '--out', tmp_path / 'out')
+    assert (tmp_path / 'out' / 'tsne_grid.svg').is_file()
+    assert len(Page(tmp_path / 'out' / 'index.html').images) == 8
 
 
 def copy_of(report, folder, **changes):

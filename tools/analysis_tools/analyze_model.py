@@ -3,9 +3,9 @@
     python tools/analysis_tools/analyze_model.py CONFIG CHECKPOINT --out DIR [--split test]
 
 Goes over the images once and writes into DIR: index.html, one page with everything in it;
-report.json; per_class.csv; predictions.npz; each picture as PNG and SVG. compare_models.py lays
-such folders side by side. The pictures also go to the visualisation backends of the config other
-than LocalVisBackend, such as TensorboardVisBackend.
+report.json; per_class.csv; predictions.npz; geometry.npz; each picture as PNG and SVG.
+compare_models.py lays such folders side by side. The pictures also go to the visualisation backends
+of the config other than LocalVisBackend, such as TensorboardVisBackend.
 
 The features are kept in memory, N x D float32: 1 GB for 120,000 images of width 2048. Training
 images (--split train) go through the pipeline of the test, without augmentation. "test_images" are
@@ -20,6 +20,7 @@ from mmengine.config import Config, DictAction
 
 import mmlt  # noqa: F401  (registers everything)
 from mmlt.analysis import analyze
+from mmlt.config_class_counts import add_class_counts, set_class_counts
 
 
 def main(argv=None) -> None:
@@ -31,6 +32,7 @@ def main(argv=None) -> None:
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--out', required=True, metavar='DIR', help='folder of the report')
     parser.add_argument('--split', choices=['test', 'train', 'val'], default='test')
+    add_class_counts(parser)
     parser.add_argument('--name', help="the model's name in tables (default: the config's)")
     parser.add_argument(
         '--max-per-class', type=int, default=50, help='samples of a class in t-SNE (default: 50)'
@@ -48,6 +50,8 @@ def main(argv=None) -> None:
     if args.max_per_class < 1:
         parser.error(f'--max-per-class must be at least 1, got {args.max_per_class}')
     cfg = Config.fromfile(args.config)
+    if args.class_counts:
+        cfg = set_class_counts(cfg, args.class_counts)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     if not cfg.get(f'{args.split}_dataloader'):

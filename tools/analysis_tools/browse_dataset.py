@@ -22,6 +22,7 @@ from mmengine.runner import Runner, set_random_seed
 from mmpretrain.registry import MODELS
 
 import mmlt  # noqa: F401  (registers everything)
+from mmlt.config_class_counts import add_class_counts, set_class_counts
 from mmlt.models.targets import view_targets
 from mmlt.visualization import draw_contact_sheet, save_figure
 
@@ -39,6 +40,7 @@ def main(argv=None) -> None:
     parser.add_argument('--num', type=int, default=16, help='images (default: 16)')
     parser.add_argument('--split', choices=['train', 'val', 'test'], default='train')
     parser.add_argument('--seed', type=int, default=0)
+    add_class_counts(parser)
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, help='settings to override: key=value'
     )
@@ -46,6 +48,8 @@ def main(argv=None) -> None:
     if args.num < 1:
         parser.error(f'--num must be at least 1, got {args.num}')
     cfg = Config.fromfile(args.config)
+    if args.class_counts:
+        cfg = set_class_counts(cfg, args.class_counts)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     if not cfg.get(f'{args.split}_dataloader'):

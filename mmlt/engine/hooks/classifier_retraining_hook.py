@@ -48,7 +48,7 @@ class ClassifierRetrainingHook(EpochSwitchHook):
         frozen features drift; here they do not. cRT and LWS: Kang et al. 2020, section 4.
 
     Example:
-        ``custom_hooks = [dict(type='ClassifierRetrainingHook', begin_epoch=200)]``
+        ``default_hooks = dict(retraining=dict(type='ClassifierRetrainingHook', begin_epoch=200))``
     """
 
     def __init__(

@@ -32,7 +32,7 @@ class DeferredReweightingHook(EpochSwitchHook):
         in a list of two by ``epoch // 160``, which ends in an error at epoch 320.
 
     Example:
-        ``custom_hooks = [dict(type='DeferredReweightingHook', begin_epoch=160)]``
+        ``default_hooks = dict(reweighting=dict(type='DeferredReweightingHook', begin_epoch=160))``
     """
 
     def __init__(self, begin_epoch, beta=0.9999, normalize=True, average='weights'):

@@ -1,5 +1,7 @@
 """Rates that are stepped before an epoch instead of after it."""
 
+import warnings
+
 from mmengine.hooks import ParamSchedulerHook
 from mmpretrain.registry import HOOKS
 
@@ -39,7 +41,10 @@ class EarlyParamSchedulerHook(ParamSchedulerHook):
 
     def before_train_epoch(self, runner) -> None:
         """Step; a resumed run goes on from the count of its checkpoint."""
-        super().after_train_epoch(runner)
+        with warnings.catch_warnings():
+            # That the optimizer has not stepped yet is what is wanted here.
+            warnings.filterwarnings('ignore', '.*before `optimizer.step', UserWarning)
+            super().after_train_epoch(runner)
 
     def after_train_epoch(self, runner) -> None:
         """Do nothing: the next epoch steps."""

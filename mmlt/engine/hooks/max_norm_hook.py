@@ -38,7 +38,7 @@ class MaxNormHook(EpochSwitchHook):
         epoch. Only the class vectors here, not the bias.
 
     Example:
-        ``custom_hooks = [dict(type='MaxNormHook')]``
+        ``default_hooks = dict(max_norm=dict(type='MaxNormHook'))``
     """
 
     # Before CheckpointHook, which saves the weights after the epoch.

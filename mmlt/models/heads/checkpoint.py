@@ -11,7 +11,14 @@ _OLD_NAMES = {'neck.': 'slots.contrast.', 'loss_module.': 'slots.joint.criterion
 
 
 def rename_slots(state_dict: dict, prefix: str) -> None:
-    """Rename, in place, the entries of a head that was saved before it had slots."""
+    """Rename, in place, the entries of a head that was saved before it had slots.
+
+    Example:
+        >>> state = {'head.neck.bank': torch.ones(3, 2), 'head.classifier.weight': torch.ones(3, 4)}
+        >>> rename_slots(state, 'head.')
+        >>> sorted(state)
+        ['head.classifier.weight', 'head.slots.contrast.bank']
+    """
     renamed = 0
     for old, new in _OLD_NAMES.items():
         for key in [key for key in state_dict if key.startswith(prefix + old)]:
