@@ -19,6 +19,14 @@ class ExpertBatch:
         experts (Sequence[Batch]): M batches: the same images and targets, features and classifier
             of each expert.
         joint_slots (Sequence[Module]): M joint slots: a margin is theirs.
+
+    Example:
+        >>> from mmlt.models.slots import JointSlot
+        >>> labels = [torch.tensor([0, 1])]
+        >>> experts = [Batch([torch.rand(2, 4)], labels, nn.Linear(4, 5)) for _ in range(3)]
+        >>> slots = [JointSlot(dict(type='SoftmaxPairLoss'))] * 3
+        >>> ExpertBatch(experts, slots).logits().shape
+        torch.Size([3, 2, 5])
     """
 
     experts: Sequence[Batch]
