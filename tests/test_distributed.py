@@ -224,7 +224,7 @@ def test_banks_agree_when_batches_differ_in_size(on_two):
     first, second = (rank['unequal'] for rank in on_two)
     for one, other in zip(first, second):
         torch.testing.assert_close(one['state'], other['state'], rtol=0, atol=0)
-    assert sum(first[-1]['state']['seen']) == STEPS * 8
+    assert sum(first[-1]['state']['contrast.seen']) == STEPS * 8
 
 
 def test_buffer_averaging_leaves_the_bank_alone(on_two):
