@@ -23,6 +23,9 @@ from mmlt.models.slots import Batch
 NUM_CLASSES, WIDTH, STEPS = 6, 8, 4
 DRW = dict(type='DBMHead', joint=dict(type='ClassBalancedLoss', average='weights',
                                       criterion=dict(type='SoftmaxPairLoss')))  # fmt: skip
+# A small scale: at 32 the rounding of float32 is larger than what is compared.
+NCL = dict(type='NCLHead', classifier=dict(type='CosineLinear', scale=4.0),
+           margin=dict(type='DBMMargin'))  # fmt: skip
 BCL = dict(type='BCLHead', neck=dict(hidden_channels=7, out_channels=5))
 
 
@@ -39,6 +42,7 @@ def scenarios() -> dict:
         unequal=train_steps([5, 3]),
         bcl=train_steps([4, 4], views=3, **BCL),
         drw=train_steps([4, 4], **DRW),
+        ncl=train_steps([4, 4], **NCL),
         bcl_unequal=contrast_of_unequal_batches([5, 3]),
         averaged=average_buffers(),
         metrics=evaluate_with_padding(),
@@ -102,7 +106,8 @@ class Wrapped(torch.nn.Module):
         self.parts = parts
 
     def forward(self, features, samples):
-        return self.parts['head'].loss((self.parts['backbone'](features),), samples)
+        head, features = self.parts['head'], self.parts['backbone'](features)
+        return head.loss((features,) * len(getattr(head, 'experts', (head,))), samples)
 
 
 def train_steps(sizes, views=1, **options):
@@ -197,7 +202,7 @@ def evaluate_with_padding():
     return metric.evaluate(size=7)
 
 
-@pytest.mark.parametrize('scenario', ['equal', 'bcl', 'drw'])
+@pytest.mark.parametrize('scenario', ['equal', 'bcl', 'drw', 'ncl'])
 def test_two_processes_equal_one_on_the_joined_batch(scenario, on_one, on_two):
     # BCE3S's bank is filled by then.
     assert all(loss > 0 for loss in on_one[scenario][-1]['losses'].values())

@@ -24,7 +24,7 @@ LEAVES = sorted(
 # What the table does not name must not be there.
 EXTRAS = (
     'retraining', 'reweighting', 'max_norm', 'drift', 'margin', 'partner', 'power', 'negatives',
-    'sampler', 'correct_lam', 'accumulation',
+    'sampler', 'correct_lam', 'accumulation', 'ties', 'taus',
 )  # fmt: skip
 
 
@@ -199,6 +199,27 @@ def model_facts(cfg: Config) -> dict:
 def head_facts(spec: dict) -> dict:
     """What the built head has, whatever its config leaves to a preset."""
     head = MODELS.build(spec)
+    if hasattr(head, 'experts'):
+        return expert_facts(head, spec)
+    return single_head_facts(head, spec)
+
+
+def expert_facts(head, spec: dict) -> dict:
+    """The facts that all experts have in common; a list where they differ, and what ties them."""
+    every = [single_head_facts(inner, {'type': spec['type']}) for inner in head.experts]
+    found = {key: value if all(other[key] == value for other in every) else
+             [other[key] for other in every] for key, value in every[0].items()}  # fmt: skip
+    taus = [getattr(inner.loss_module, 'tau', 1.0) for inner in head.experts]
+    ties = [
+        f'{type(tie).__name__} x {tie.loss_weight}'
+        + (f', {tie.num_hard} {tie.hard_mask}, distillation {tie.distillation_weight}'
+           if hasattr(tie, 'num_hard') else '')
+        for tie in head.slots.values()
+    ]  # fmt: skip
+    return found | {'ties': ties or None, 'taus': None if set(taus) == {1.0} else taus}
+
+
+def single_head_facts(head, spec: dict) -> dict:
     slots = dict(head.slots)
     contrast, uniform = slots.get('contrast'), slots.get('uniform')
     joint, criterion = joint_name(head.loss_module, spec), getattr(contrast, 'criterion', None)
@@ -249,6 +270,10 @@ def margin(head) -> str | None:
 
 
 def network(backbone) -> str:
+    if backbone.type == 'MultiExpertBackbone':
+        shared = backbone.get('shared_stages', 0)
+        name = f'{backbone.get("num_experts", 3)} x {network(backbone.backbone)}'
+        return f'{name}, {shared} stages shared' if shared else name
     keys = ('depth', 'arch', 'width', 'groups', 'width_per_group')
     name = f'{backbone.type}({", ".join(f"{k}={backbone[k]}" for k in keys if k in backbone)})'
     if backbone.type in ('ResNet', 'ResNeXt', 'ResNet_CIFAR'):

@@ -1,6 +1,7 @@
 """Metrics of long-tailed recognition, and the sums over many batches that they come from."""
 
 from mmlt.evaluation.calibration_error import CalibrationError
+from mmlt.evaluation.expert_accuracy import ExpertAccuracy
 from mmlt.evaluation.feature_geometry import FeatureGeometry
 from mmlt.evaluation.geometry_statistics import GeometryStatistics
 from mmlt.evaluation.second_pass import SecondPass
@@ -9,6 +10,7 @@ from mmlt.evaluation.shot_accuracy import ShotAccuracy, format_shot_table
 
 __all__ = [
     'CalibrationError',
+    'ExpertAccuracy',
     'FeatureGeometry',
     'GeometryStatistics',
     'SecondPass',

@@ -12,6 +12,7 @@ margins       on the cosine or the angle of the label's logit (LDAM, DBM)
 geometry      separability and compactness; fisher, collapse: two more measures
 moments       the sums over samples that these three come from
 calibration   confidence against accuracy
+distillation  experts against each other, on all classes or on the hard ones (NCL)
 numerics      the few numerical pieces that all share
 checks        what arguments have to be, each check written once
 ============= ==================================================================
@@ -26,6 +27,7 @@ from mmlt.functional.calibration import (
 )
 from mmlt.functional.collapse import neural_collapse
 from mmlt.functional.contrastive import balanced_contrastive_loss, supervised_contrastive_loss
+from mmlt.functional.distillation import hard_classes, mask_easy_classes, mutual_distillation
 from mmlt.functional.fisher import fisher_separability
 from mmlt.functional.geometry import (
     angular_distance,
@@ -75,8 +77,11 @@ __all__ = [
     'feature_compactness',
     'feature_separability',
     'fisher_separability',
+    'hard_classes',
     'ldam_class_margin',
     'ldam_logits',
+    'mask_easy_classes',
+    'mutual_distillation',
     'neural_collapse',
     'reliability_bins',
     'sample_negatives',

@@ -29,6 +29,10 @@ HEADS = {
         ),
     ),
     'focal': dict(type='TripartiteHead', joint=dict(type='SoftmaxFocalLoss')),
+    'NCL': dict(type='NCLHead'),
+    'DBM-NCL': dict(
+        type='NCLHead', classifier=dict(type='CosineLinear'), margin=dict(type='DBMMargin')
+    ),
 }
 
 
@@ -78,7 +82,8 @@ def test_preprocessing_loss_and_backward_wait_for_nothing(name, views):
     with Waits() as waits:
         made = preprocessor(data, training=True)
         features = torch.randn(len(made['inputs']), D, requires_grad=True)
-        sum(head.loss((features,), made['data_samples']).values()).backward()
+        feats = (features,) * len(getattr(head, 'experts', (head,)))
+        sum(head.loss(feats, made['data_samples']).values()).backward()
     assert waits.found == []
     assert features.grad.isfinite().all()
 

@@ -364,4 +364,55 @@ SETTINGS = [
         'ours: recipe of mmpretrain',
     ),
     (['mixins/dbm*'], dict(head='DBMHead', margin='0.1, tau 1, hard'), 'ours'),
+    # NCL, without its contrast with a momentum encoder, and other experts.
+    (
+        ['ncl/*resnet32*'],
+        SGD | dict(
+            network='3 x CifarResNet(depth=32)', width=64, epochs=400, batch=64, decay=2e-4,
+            rates={1: 0.02, 5: 0.1, 6: 0.1, 203: 0.0502, 400: 1.58e-6},
+        ),
+        'NCL and DBM, released code: three ResNet-32, 400 epochs, batch 64; DBM: cosine',
+    ),
+    (
+        ['ncl/ncl-*', 'ncl/dbm-ncl-*'],
+        dict(
+            head='NCLHead', classifier='Linear', joint='BalancedSoftmaxLoss',
+            ties=[
+                'MutualDistillation x 0.6', 'HardCategoryMining x 1.0, 3 zero, distillation 0.6',
+            ],
+        ),
+        'NCL eqs. N1 to N7; 3 of 10 classes: DBM, released code',
+    ),
+    (
+        ['ncl/*ncl-*cifar100-*'],
+        dict(ties=[
+            'MutualDistillation x 0.6', 'HardCategoryMining x 1.0, 30 zero, distillation 0.6',
+        ]),
+        'NCL and DBM, released code: 30 of 100 classes',
+    ),
+    (
+        ['ncl/*_multistep'],
+        dict(rates={1: 0.02, 5: 0.1, 320: 0.1, 321: 0.01, 360: 0.01, 361: 0.001, 400: 0.001}),
+        'NCL, released code: steps at 320 and 360',
+    ),
+    (
+        ['ncl/dbm-ncl-*'],
+        dict(classifier='CosineLinear x 32.0', margin='0.1, tau 1, hard'),
+        'DBM: s = 32, K = 0.1 (released code: s = 16)',
+    ),
+    (
+        ['ncl/balpoe-like*', 'ncl/ensemble-bs*'],
+        dict(
+            head='ExpertsHead', classifier='Linear', joint='BalancedSoftmaxLoss', epochs=200,
+            network='3 x CifarResNet(depth=32), 1 stages shared',
+            rates={1: 0.02, 5: 0.1, 6: 0.1, 200: 6.49e-6},
+        ),
+        "ours: DBM's recipe",
+    ),
+    (['ncl/balpoe-like*'], dict(taus=[0.0, 1.0, 2.0]), 'BalPoE: its three priors'),
+    (
+        ['ncl/*digits*'],
+        dict(network='3 x CifarResNet(depth=20)', width=64),
+        'ours',
+    ),
 ]  # fmt: skip
