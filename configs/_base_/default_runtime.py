@@ -15,6 +15,7 @@ default_hooks = dict(
     exact_resume=dict(type='ExactResumeHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     class_counts_check=dict(type='ClassCountsCheckHook'),
+    class_names_check=dict(type='ClassNamesCheckHook'),
     # Each epoch has random numbers of its own, so that a resumed run repeats the unbroken one.
     epoch_seed=dict(type='EpochSeedHook'),
     # Every process keeps BatchNorm statistics of its own: average them before they are used.

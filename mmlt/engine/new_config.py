@@ -98,7 +98,7 @@ def config_text(
         raise ValueError(f'method must be one of {", ".join(METHODS)}, got {method!r}')
     if not 32 <= size <= 512:
         raise ValueError(f'size must be 32 to 512 pixels, got {size}')
-    least = 3 if method == 'bce3s' else 2  # a warm-up, a descent, and a second stage
+    least = 4 if method == 'bce3s' else 2  # a warm-up, a descent, and a second stage
     if epochs < least:
         raise ValueError(f'epochs of {method} must be at least {least}, got {epochs}')
     if rate is not None and not rate > 0:
@@ -244,7 +244,7 @@ def _model(method, backbone, photos, epochs, pretrained) -> str:
 # Model.
 model = dict(
     type='ImageClassifier',
-    backbone={_code(spec)},{pool}
+    backbone={_code(spec, '    ')},{pool}
     head=dict(
         type='{kind}',
         num_classes={len(photos.counts)},
@@ -264,7 +264,8 @@ def _schedule(method, backbone, epochs, rate, batch, total) -> str:
         clip = ''
     end = epochs - _stage2_epochs(method, epochs)
     warm = max(1, min(5, end // 10))
-    cosine = f'T_max={end - warm}, eta_min={rate / 100:g}, begin={warm}, end={end}'
+    # The last epoch of a descent has its lowest rate: gamma brings back the first one.
+    cosine = f'T_max={max(1, end - warm - 1)}, eta_min={rate / 100:g}, begin={warm}, end={end}'
     second = f"""
     # Stage 2: back to the first rate, and down again.
     dict(type='MultiStepLR', milestones=[{end}], gamma=100),
@@ -273,7 +274,7 @@ def _schedule(method, backbone, epochs, rate, batch, total) -> str:
     return f"""\
 # Schedule: {-(-total // batch)} steps an epoch; warm-up, then half a cosine.
 optim_wrapper = dict(
-    optimizer={_code(optimizer)},{clip}
+    optimizer={_code(optimizer, '    ')},{clip}
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, end={warm}, convert_to_iter_based=True),
@@ -314,12 +315,16 @@ def _from_here(data: Path, out: Path) -> str:
     return json.dumps(path, ensure_ascii=False)
 
 
-def _code(value) -> str:
-    """``dict(a=1)`` rather than ``{'a': 1}``."""
+def _code(value, indent: str = '') -> str:
+    """``dict(a=1)`` rather than ``{'a': 1}``, on lines of its own if it is long."""
     if isinstance(value, dict) and all(
         isinstance(key, str) and key.isidentifier() for key in value
     ):
-        return f'dict({", ".join(f"{key}={_code(part)}" for key, part in value.items())})'
+        parts = [f'{key}={_code(part, indent + "    ")}' for key, part in value.items()]
+        line = f'dict({", ".join(parts)})'
+        if len(line) + len(indent) < 80:
+            return line
+        return 'dict(' + ''.join(f'\n{indent}    {part},' for part in parts) + f'\n{indent})'
     if isinstance(value, list):
-        return f'[{", ".join(map(_code, value))}]'
+        return f'[{", ".join(_code(part, indent) for part in value)}]'
     return repr(value)

@@ -1,5 +1,6 @@
 from mmlt.engine.hooks.batch_norm_drift_hook import BatchNormDriftHook
 from mmlt.engine.hooks.class_counts_check_hook import ClassCountsCheckHook
+from mmlt.engine.hooks.class_names_check_hook import ClassNamesCheckHook
 from mmlt.engine.hooks.classifier_geometry_hook import ClassifierGeometryHook
 from mmlt.engine.hooks.classifier_retraining_hook import ClassifierRetrainingHook
 from mmlt.engine.hooks.deferred_reweighting_hook import DeferredReweightingHook
@@ -17,6 +18,7 @@ from mmlt.engine.hooks.strict_load_hook import StrictLoadHook
 __all__ = [
     'BatchNormDriftHook',
     'ClassCountsCheckHook',
+    'ClassNamesCheckHook',
     'ClassifierGeometryHook',
     'ClassifierRetrainingHook',
     'DeferredReweightingHook',
