@@ -1,5 +1,6 @@
 """What is wrong with an image file, before a training meets it."""
 
+import os
 import warnings
 from io import BytesIO
 from pathlib import Path
@@ -81,6 +82,26 @@ def file_fault(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[str, bytes]:
     except OSError as error:
         return f'cannot be read: {error.strerror or error}', b''
     return image_fault(content, max_pixels), content
+
+
+def dropped_images(dataset) -> list[str]:
+    """Images in a dataset's class folders that it leaves out for their suffix.
+
+    Args:
+        dataset: mmpretrain's ``CustomDataset`` or another with ``extensions`` and ``img_prefix``;
+            of any other, and of one that reads a list, nothing is told.
+
+    Returns:
+        list[str]: paths, sorted.
+    """
+    extensions = getattr(dataset, 'extensions', None)
+    if extensions is None or getattr(dataset, 'ann_file', '') or not dataset.img_prefix:
+        return []
+    images = tuple(set(READ + UNREAD) - set(extensions))
+    found = []
+    for folder, _, names in os.walk(dataset.img_prefix):
+        found += [os.path.join(folder, name) for name in names if name.lower().endswith(images)]
+    return sorted(found)
 
 
 def _is_deep(image: Image.Image, content: bytes) -> bool:

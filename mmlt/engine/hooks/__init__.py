@@ -10,6 +10,7 @@ from mmlt.engine.hooks.epoch_switch_hook import EpochSwitchHook
 from mmlt.engine.hooks.exact_resume_hook import ExactResumeHook
 from mmlt.engine.hooks.fast_step_hook import FastStepHook
 from mmlt.engine.hooks.finite_loss_hook import FiniteLossHook, NonFiniteLossError
+from mmlt.engine.hooks.idle_slot_hook import IdleSlotHook
 from mmlt.engine.hooks.max_norm_hook import MaxNormHook
 from mmlt.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook
 from mmlt.engine.hooks.stop_signal_hook import Stopped, StopSignalHook
@@ -28,6 +29,7 @@ __all__ = [
     'ExactResumeHook',
     'FastStepHook',
     'FiniteLossHook',
+    'IdleSlotHook',
     'MaxNormHook',
     'NonFiniteLossError',
     'SafeCheckpointHook',

@@ -1,9 +1,14 @@
 """The class names of training, validation, test and checkpoint, compared."""
 
+import logging
+
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmpretrain.registry import HOOKS
+from torch.utils.data import Dataset
 
 from mmlt.checkpoint import CheckpointError
+from mmlt.datasets.image_check import dropped_images
 from mmlt.engine.bare_model import bare_model
 
 
@@ -37,8 +42,16 @@ class ClassNamesCheckHook(Hook):
         self._loaded = None
 
     def before_train(self, runner) -> None:
-        """Compare training set, head and validation set."""
+        """Compare training set, head and validation set; tell images that are not read."""
         train = runner.train_dataloader.dataset
+        dropped = dropped_images(innermost(train))
+        if dropped:
+            print_log(
+                f'{len(dropped)} images are not read for their suffix, first {dropped[0]}: convert '
+                "them, or use type='PhotoFolder'",
+                'current',
+                logging.WARNING,
+            )
         names = names_of(train)
         hidden = [name for name in names or () if name.startswith('.')]
         if hidden:
@@ -53,7 +66,8 @@ class ClassNamesCheckHook(Hook):
         if runner.val_loop is not None:
             self.compare_datasets(train, runner.val_loop.dataloader.dataset, 'validation')
         if self._loaded and self.checkpoint:
-            self.compare_checkpoint(*self._loaded[:1], train, self._loaded[1])
+            self._compare_loaded(train)
+        self._loaded = None  # what is tested from now on was trained here
 
     def before_val(self, runner) -> None:
         """Compare checkpoint and validation set, where nothing was trained."""
@@ -120,6 +134,13 @@ def names_of(dataset) -> tuple[str, ...] | None:
             return tuple(map(str, classes))
         dataset = getattr(dataset, 'dataset', None)
     return None
+
+
+def innermost(dataset):
+    """The dataset inside its wrappers."""
+    while isinstance(getattr(dataset, 'dataset', None), Dataset):
+        dataset = dataset.dataset
+    return dataset
 
 
 def first_difference(first: str, names, second: str, others) -> str:
