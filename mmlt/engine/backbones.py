@@ -67,6 +67,8 @@ def find_backbone(name: str, size: int, options: dict | None = None) -> Backbone
     taken = inspect.signature(MODELS.get(spec['type']).__init__).parameters
     if 'img_size' in taken and 'img_size' not in options:
         spec['img_size'] = size
+    if 'pad_small_map' in taken:
+        spec.setdefault('pad_small_map', True)  # Swin's windows are larger than small maps
     shape, parameters = _probe(spec, size, source)
     optimizer = str((cfg.get('optim_wrapper') or {}).get('optimizer', {}).get('type', 'SGD'))
     preprocessor = cfg.get('data_preprocessor') or {}

@@ -59,6 +59,13 @@ def check_runner(runner, checkpoint: str | None = None) -> Iterator[Finding]:
         f'{len(labels)} training images of {np.count_nonzero(counts)} classes, '
         f'{counts.max()} to {counts[counts > 0].min()} a class',
     )
+    if not len(runner.train_dataloader):
+        yield Finding(
+            'FAULT',
+            'data',
+            f'the training set gives no batch: {len(labels)} images, batch_size {size}, drop_last',
+        )
+        return
     ClassCountsCheckHook().before_train(runner)
     ClassNamesCheckHook().before_train(runner)
     tested = runner.build_dataloader(runner._test_dataloader) if runner._test_dataloader else None
