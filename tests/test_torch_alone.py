@@ -124,7 +124,7 @@ def test_what_needs_the_stack_says_what_to_install(torch_alone, tmp_path):
     ('packages', 'message'),
     [
         # A part of the stack: the rest is what is named.
-        ([('mmengine', '0.10.7')], 'mmlt needs mmcv .* found None'),
+        ([('mmengine', '0.10.7')], 'mmlt needs mmcv-lite .* found None'),
         ([('mmcv', '2.2.0')], 'mmlt needs mmengine .* found None'),
         # A wrong version.
         ([('mmengine', '0.9.0')], 'mmlt needs mmengine .* found 0.9.0'),

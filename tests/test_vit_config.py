@@ -84,7 +84,9 @@ def test_positions_of_another_image_size_are_resized(tmp_path, monkeypatch):
 
 
 def test_wrong_path_is_one_error_that_names_it():
-    with pytest.raises(FileNotFoundError, match=r'checkpoints/clip-vit-base-p16\.pth can not be'):
+    with pytest.raises(
+        FileNotFoundError, match=r'checkpoints/clip-vit-base-p16\.pth does not exist'
+    ):
         build().init_weights()
 
 

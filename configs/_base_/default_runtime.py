@@ -15,6 +15,9 @@ default_hooks = dict(
     exact_resume=dict(type='ExactResumeHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     class_counts_check=dict(type='ClassCountsCheckHook'),
+    class_names_check=dict(type='ClassNamesCheckHook'),
+    # A slot that trains nothing says so.
+    idle_slot=dict(type='IdleSlotHook'),
     # Each epoch has random numbers of its own, so that a resumed run repeats the unbroken one.
     epoch_seed=dict(type='EpochSeedHook'),
     # Every process keeps BatchNorm statistics of its own: average them before they are used.

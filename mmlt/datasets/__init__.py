@@ -8,6 +8,7 @@ from mmlt.datasets.inaturalist import INaturalist2018
 from mmlt.datasets.long_tailed import LongTailedDataset
 from mmlt.datasets.mix_partner import MixPartnerDataset
 from mmlt.datasets.path_label_dataset import PathLabelDataset
+from mmlt.datasets.photo_folder import PhotoFolder
 from mmlt.datasets.places_lt import PlacesLT
 from mmlt.datasets.samplers import ClassBalancedSampler
 
@@ -19,6 +20,7 @@ __all__ = [
     'LongTailedDataset',
     'MixPartnerDataset',
     'PathLabelDataset',
+    'PhotoFolder',
     'PlacesLT',
     'describe_images',
     'same_images',

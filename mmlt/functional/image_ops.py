@@ -103,23 +103,51 @@ def blend(degenerate: Tensor, images: Tensor, factor: Tensor) -> Tensor:
 
 
 def adjust_brightness(images: Tensor, factor: Tensor) -> Tensor:
-    """Blend (B, C, H, W) with black by ``factor`` (B,), as ``PIL.ImageEnhance.Brightness``."""
+    """Blend each image with black by its factor.
+
+    Shape:
+        images (B, C, H, W) uint8, factor (B,) floating -> (B, C, H, W).
+
+    Source:
+        ``PIL.ImageEnhance.Brightness``.
+    """
     return blend(torch.zeros_like(images), images, factor)
 
 
 def adjust_saturation(images: Tensor, factor: Tensor) -> Tensor:
-    """Blend (B, 3, H, W) with its grey image by ``factor`` (B,), as ``PIL.ImageEnhance.Color``."""
+    """Blend each image with its grey image by its factor.
+
+    Shape:
+        images (B, 3, H, W) uint8, factor (B,) floating -> (B, 3, H, W).
+
+    Source:
+        ``PIL.ImageEnhance.Color``.
+    """
     return blend(grey(images), images, factor)
 
 
 def adjust_contrast(images: Tensor, factor: Tensor) -> Tensor:
-    """Blend (B, 3, H, W) with its mean grey by ``factor`` (B,), as ``ImageEnhance.Contrast``."""
+    """Blend each image with its mean grey by its factor.
+
+    Shape:
+        images (B, 3, H, W) uint8, factor (B,) floating -> (B, 3, H, W).
+
+    Source:
+        ``PIL.ImageEnhance.Contrast``.
+    """
     mean = (_luma(images).double().mean(dim=(1, 2)) + 0.5).floor().to(torch.uint8)
     return blend(_each(mean).expand_as(images), images, factor)
 
 
 def adjust_sharpness(images: Tensor, factor: Tensor) -> Tensor:
-    """Blend (B, C, H, W) with its smooth image, as ``PIL.ImageEnhance.Sharpness``."""
+    """Blend each image with its smooth image by its factor.
+
+    Shape:
+        images (B, C, H, W) uint8, factor (B,) floating -> (B, C, H, W).
+
+    Source:
+        ``PIL.ImageEnhance.Sharpness``.
+    """
     c = images.shape[1]
     kernel = torch.ones(c, 1, 3, 3, device=images.device)
     kernel[:, :, 1, 1] = 5

@@ -78,7 +78,8 @@ def iteration_run(work_dir, max_iters, resume=False):
     cfg.work_dir, cfg.experiment_name = str(work_dir), f'{work_dir.name}-{max_iters}'
     cfg.train_cfg = dict(by_epoch=False, max_iters=max_iters)
     cfg.default_hooks.checkpoint.update(by_epoch=False, interval=2)
-    cfg.default_hooks.pop('class_counts_check')
+    for name in ('class_counts_check', 'retraining'):
+        cfg.default_hooks.pop(name)
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     cfg.param_scheduler, cfg.custom_hooks, cfg.resume = [], [], resume
     runner = Runner.from_cfg(cfg)

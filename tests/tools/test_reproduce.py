@@ -10,7 +10,7 @@ import time
 
 import pytest
 import torch
-from commands import ROOT, environment
+from commands import ROOT, command, environment
 
 from mmlt.reproduction import Run, check_table, read_record, read_table, seal, write_record
 
@@ -42,14 +42,9 @@ def make(folder):
 
 
 def call(words, folder):
-    return subprocess.run(
-        [str(word) for word in words],
-        cwd=folder,
-        env=environment(),
-        text=True,
-        capture_output=True,
-        timeout=300,
-    )
+    """Run a tool on the files of a folder, in a process that has the stack imported."""
+    files = ('table.py', 'none.py', 'runs')
+    return command(*(folder / word if word in files else word for word in words))
 
 
 @pytest.fixture(scope='module')

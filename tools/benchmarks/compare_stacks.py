@@ -1,6 +1,6 @@
 """Train the same two epochs on every mm stack and compare the weights bit for bit.
 
-    python tools/benchmarks/compare_stacks.py --dir /tmp/stacks
+    python tools/benchmarks/compare_stacks.py --dir DIR
 
 Makes a virtual environment for each stack (pip downloads torch into each; ``--share FOLDER`` takes
 torch and what is not of the stack from another site-packages folder), trains the digits for two

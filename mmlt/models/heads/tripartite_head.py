@@ -11,6 +11,7 @@ from mmlt.class_counts import load_class_counts
 from mmlt.models.build import build_part, merge_spec
 from mmlt.models.heads.checkpoint import rename_slots, settle_class_counts
 from mmlt.models.heads.parts import part_spec, slot_specs
+from mmlt.models.losses import BalancedSoftmaxLoss, ClassBalancedLoss
 from mmlt.models.slots import Batch
 
 
@@ -113,7 +114,7 @@ class TripartiteHead(ClsHead):
         self.adjustment = None
         if adjustment is not None:
             spec = merge_spec(dict(type='LogitAdjustment'), part_spec('adjustment', adjustment))
-            self.adjustment = build_part(spec, **facts)
+            self.adjustment = build_part(spec, balanced=_takes_prior_out(self.loss_module), **facts)
 
     def loss(self, feats: tuple[torch.Tensor], data_samples, **companions) -> dict:
         """Hand each slot the batch; add what ``cal_acc`` asks for."""
@@ -175,6 +176,12 @@ class TripartiteHead(ClsHead):
         rename_slots(state_dict, prefix)
         self.class_counts = settle_class_counts(state_dict, prefix, self.class_counts)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def _takes_prior_out(criterion: nn.Module) -> bool:
+    """Whether what is learned on this criterion has no training prior in its logits."""
+    criterion = criterion.criterion if isinstance(criterion, ClassBalancedLoss) else criterion
+    return isinstance(criterion, BalancedSoftmaxLoss) and criterion.tau > 0
 
 
 _MOVED = dict(

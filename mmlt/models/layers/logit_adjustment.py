@@ -17,17 +17,24 @@ class LogitAdjustment(nn.Module):
     :math:`\pi` are the class frequencies of the training set, :math:`\pi'` those of the tested one.
     The shift is computed here, once: the module exports as one subtraction.
 
+    A model trained with balanced softmax has no training prior in its logits: only
+    :math:`\tau \log \pi'_k` is added then. Taken out twice, the prior would favour rare classes.
+
     Args:
         class_counts: Of the training set, what :func:`mmlt.load_class_counts` takes;
             :class:`TripartiteHead` hands its own.
         tau (float): Strength, >= 0; 0 leaves the logits as they are. Defaults to 1.0.
         target_class_counts (optional): Of the set that is tested. Defaults to None: balanced.
+        balanced (bool): Whether the training has taken :math:`\pi` out already;
+            :class:`TripartiteHead` says so if its joint criterion is ``BalancedSoftmaxLoss``.
+            Defaults to False.
 
     Shape:
         logits (N, K) -> (N, K).
 
     Raises:
-        ValueError: ``tau`` is negative, NaN or infinite; the two counts differ in K.
+        ValueError: ``tau`` is negative, NaN or infinite; the two counts differ in K;
+            ``balanced`` without ``target_class_counts``: there is nothing to adjust.
 
     Source:
         Menon et al. 2021, eq. 9; with a target prior: Hong et al. 2021 (LADE).
@@ -37,15 +44,26 @@ class LogitAdjustment(nn.Module):
         tensor([[0.1000, 0.9000]])
     """
 
-    wants = ('class_counts',)
+    wants = ('class_counts', 'balanced')
 
-    def __init__(self, class_counts, tau: float = 1.0, target_class_counts=None):
+    def __init__(
+        self, class_counts, tau: float = 1.0, target_class_counts=None, balanced: bool = False
+    ):
         super().__init__()
         if not 0 <= tau < math.inf:
             raise ValueError(f'tau of LogitAdjustment must be >= 0, got {tau}')
         if class_counts is None:
             raise ValueError('LogitAdjustment needs class_counts: give them to the head')
         shift = class_log_prior(load_class_counts(class_counts))
+        if balanced:
+            if target_class_counts is None:
+                raise ValueError(
+                    'LogitAdjustment would take the training prior out a second time: the joint '
+                    'criterion, BalancedSoftmaxLoss, has done it. Remove the adjustment; for a '
+                    'test set that is not balanced give it target_class_counts; if another '
+                    'criterion trained the classifier, such as in a second stage, balanced=False'
+                )
+            shift = 0 * shift
         if target_class_counts is not None:
             target = class_log_prior(load_class_counts(target_class_counts))
             if len(target) != len(shift):
@@ -54,6 +72,7 @@ class LogitAdjustment(nn.Module):
                 )
             shift = shift - target
         self.tau = float(tau)
+        self.balanced = bool(balanced)
         # What the test set is like is no business of a checkpoint.
         self.register_buffer('shift', tau * shift.float(), persistent=False)
 
@@ -63,4 +82,4 @@ class LogitAdjustment(nn.Module):
 
     def extra_repr(self) -> str:
         """Describe the module in one line."""
-        return f'tau={self.tau}'
+        return f'tau={self.tau}' + ', balanced' * self.balanced

@@ -1,0 +1,116 @@
+"""A slot that does nothing says so, once, with the likely cure."""
+
+import logging
+
+import torch
+import torch.nn.functional as F
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmpretrain.registry import HOOKS
+
+from mmlt.engine.bare_model import bare_model
+
+
+@HOOKS.register_module()
+class IdleSlotHook(Hook):
+    """Warn after the first epochs of slots that train nothing, or whose projections collapsed.
+
+    Looked at: losses that were 0 all through the last epoch, margins that were never applied,
+    memory banks that lack classes, and banks whose projections are all the same (mean pairwise
+    cosine above ``collapse``): the contrast loss is at its ceiling then, and stays there.
+
+    Args:
+        epochs (int): When to look, >= 1; at the end of a shorter run. Defaults to 3: the first
+            epoch only fills a bank.
+        collapse (float): In (0, 1]. Defaults to 0.99.
+
+    Raises:
+        ValueError: An argument outside its range.
+
+    Example:
+        ``default_hooks = dict(idle_slot=dict(type='IdleSlotHook'))``
+    """
+
+    def __init__(self, epochs: int = 3, collapse: float = 0.99):
+        if epochs < 1:
+            raise ValueError(f'epochs must be >= 1, got {epochs}')
+        if not 0 < collapse <= 1:
+            raise ValueError(f'collapse must be in (0, 1], got {collapse}')
+        self.epochs, self.collapse = epochs, collapse
+        self._applied, self._handles = set(), []
+
+    def before_train(self, runner) -> None:
+        """Count the calls of the margins until it is time to look."""
+        self._length = len(runner.train_dataloader)
+        self._when = min(self.epochs * self._length, runner.max_iters)
+        self._applied, self._handles = set(), []
+        for name, slot in _slots(runner):
+            if isinstance(getattr(slot, 'margin', None), torch.nn.Module):
+                note = self._noter(name)
+                self._handles.append(slot.margin.register_forward_hook(note))
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        """Look, once."""
+        if runner.iter + 1 != self._when:
+            return
+        for name, slot in _slots(runner):
+            for text in self.faults(runner, name, slot):
+                print_log(f'{text} (IdleSlotHook)', 'current', logging.WARNING)
+        for handle in self._handles:
+            handle.remove()
+
+    def faults(self, runner, name: str, slot) -> list[str]:
+        """What is wrong with a slot; nothing, as a rule."""
+        found = []
+        if getattr(slot, 'margin', None) is not None and name not in self._applied:
+            found.append(
+                f'the margin of slot {name} was never applied: no batch had labels, only mixtures'
+            )
+        if isinstance(getattr(slot, 'bank', None), torch.Tensor):
+            found += self._bank_faults(slot)
+        history = runner.message_hub.log_scalars.get(f'train/loss_{name}')
+        if history is not None and not found:
+            losses = history.data[0][-self._length :]
+            if len(losses) and not losses.any():
+                found.append(
+                    f'loss_{name} was 0 in the last {len(losses)} steps: it trains nothing'
+                )
+        return found
+
+    @torch.no_grad()
+    def _bank_faults(self, slot) -> list[str]:
+        filled = slot.filled
+        if not filled.all():
+            return [
+                f'the memory bank has seen {int(filled.sum())} of {len(filled)} classes: the '
+                'others are no negatives; are they drawn, and is num_classes right?'
+            ]
+        if not slot.ready:
+            return [
+                f'the memory bank is still being filled ({int(slot.seen.sum())} of '
+                f'{slot.fill_samples} images), so nothing is contrasted: train longer, or lower '
+                'neck.fill_epochs'
+            ]
+        rows = F.normalize(slot.bank.float(), dim=1)
+        number = len(rows)
+        mean = float((rows.sum(dim=0).square().sum() - number) / max(1, number * (number - 1)))
+        if number > 1 and mean > self.collapse:
+            return [
+                f'the projections of all classes are the same (mean pairwise cosine {mean:.4f}): '
+                'the contrast loss is at its ceiling and stays there; the likely cure is a lower '
+                'rate (a third, a tenth) with a warm-up of some epochs'
+            ]
+        return []
+
+    def _noter(self, name: str):
+        def note(module, inputs, output):
+            self._applied.add(name)
+
+        return note
+
+
+def _slots(runner) -> list:
+    """The slots of the head that are not at rest; none of another head."""
+    head = getattr(bare_model(runner), 'head', None)
+    slots = getattr(head, 'slots', None) or {}
+    return [(name, slot) for name, slot in slots.items() if name not in head.resting]

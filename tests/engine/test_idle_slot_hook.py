@@ -1,0 +1,122 @@
+"""A slot that does nothing, or whose projections collapsed, is told once."""
+
+import logging
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmpretrain.structures import DataSample
+
+import mmlt  # noqa: F401
+from mmlt.engine.hooks import IdleSlotHook
+from mmlt.models.heads import BCE3SHead, DBMHead
+
+COUNTS = [8, 4, 4]
+
+
+class FakeHub:
+    def __init__(self):
+        self.log_scalars = {}
+
+
+def steps(head, hook, number, labels=(0, 1, 2, 0), change=None, zero=()):
+    """What a runner does: the loop of a training without anything else."""
+    from mmengine.logging import HistoryBuffer
+
+    runner = SimpleNamespace(
+        model=SimpleNamespace(head=head), train_dataloader=range(4), max_iters=number, iter=0,
+        message_hub=FakeHub(),
+    )  # fmt: skip
+    hook.before_train(runner)
+    torch.manual_seed(0)
+    for runner.iter in range(number):
+        samples = [DataSample().set_gt_label(label) for label in labels]
+        losses = head.loss((torch.rand(len(labels), 8),), samples)
+        for name, value in losses.items():
+            value = 0.0 if name in zero else value.item()
+            runner.message_hub.log_scalars.setdefault(f'train/{name}', HistoryBuffer()).update(
+                value
+            )
+        if change:
+            change(head)
+        hook.after_train_iter(runner, runner.iter)
+
+
+@pytest.fixture
+def told(monkeypatch):
+    lines = []
+    monkeypatch.setattr(
+        'mmlt.engine.hooks.idle_slot_hook.print_log', lambda text, *_: lines.append((text, _[1]))
+    )
+    return lines
+
+
+def bce3s(**options):
+    torch.manual_seed(0)
+    return BCE3SHead(3, 8, class_counts=COUNTS, **options)
+
+
+def test_slots_that_work_are_silent(told):
+    steps(bce3s(), IdleSlotHook(), 16)
+    steps(DBMHead(3, 8, class_counts=COUNTS), IdleSlotHook(), 16)
+    assert told == []
+
+
+def collapse(head):
+    head.slots['contrast'].bank.data[:] = 1 + 1e-3 * torch.rand_like(head.slots['contrast'].bank)
+
+
+def test_collapsed_projections_are_told_once(told):
+    steps(bce3s(), IdleSlotHook(), 30, change=collapse)
+    ((text, level),) = told
+    assert level == logging.WARNING
+    assert 'mean pairwise cosine' in text
+    assert 'lower rate' in text
+
+
+def test_a_class_that_is_never_drawn(told):
+    steps(bce3s(), IdleSlotHook(epochs=2), 16, labels=(0, 1, 0, 1))
+    ((text, _),) = told
+    assert 'has seen 2 of 3 classes' in text
+
+
+def test_a_run_that_ends_before_the_bank_is_full(told):
+    steps(bce3s(neck=dict(fill_epochs=9)), IdleSlotHook(), 3)
+    ((text, _),) = told
+    assert 'still being filled (12 of 144 images)' in text
+
+
+def test_a_loss_that_is_zero(told):
+    steps(bce3s(), IdleSlotHook(), 16, zero=('loss_uniform',))
+    assert [text.split(':')[0] for text, _ in told] == ['loss_uniform was 0 in the last 4 steps']
+
+
+def test_a_margin_that_is_never_applied(told, monkeypatch):
+    head = DBMHead(3, 8, class_counts=COUNTS)
+    slot = type(head.slots['joint'])
+    monkeypatch.setattr(
+        slot, 'logits', lambda self, layer, views, targets: tuple(map(layer, views))
+    )
+    steps(head, IdleSlotHook(), 16)
+    assert 'the margin of slot joint was never applied' in told[0][0]
+
+
+def test_a_slot_at_rest_and_a_foreign_head_are_left_alone(told):
+    head = bce3s()
+    collapse(head)
+    head.resting = frozenset({'contrast'})
+    steps(head, IdleSlotHook(), 16, change=collapse)
+    assert told == []
+    hook = IdleSlotHook()
+    runner = SimpleNamespace(
+        model=SimpleNamespace(head=None), train_dataloader=range(4), max_iters=4, iter=3
+    )
+    hook.before_train(runner)
+    hook.after_train_iter(runner, 3)
+    assert told == []
+
+
+@pytest.mark.parametrize('options', [dict(epochs=0), dict(collapse=0), dict(collapse=1.1)])
+def test_arguments(options):
+    with pytest.raises(ValueError, match=f'{next(iter(options))} must be'):
+        IdleSlotHook(**options)

@@ -1,0 +1,76 @@
+"""Name what is on photos: ``python tools/predict.py CONFIG CHECKPOINT new/*.jpg --out x.csv``.
+
+The images go through the pipeline of the test set. Neither training images nor the file of class
+counts are needed: names and counts stand in the checkpoint.
+"""
+
+import argparse
+import csv
+import io
+import sys
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+import mmlt  # noqa: F401  (registers everything)
+from mmlt.analysis.predictor import Predictor, find_images
+from mmlt.files import csv_text, printable, write_whole
+
+
+def parse_args():
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add('config', help='config file, of the work dir or your own')
+    add('checkpoint', help='checkpoint file')
+    add('images', nargs='+', type=Path, help='images, or folders of images')
+    add('--topk', type=int, default=1, metavar='K', help='how many classes of each image')
+    add('--out', metavar='FILE.csv', help='write the predictions there; they are printed if not')
+    add('--batch-size', type=int, default=32, help='images at a time')
+    add('--device', help='cpu, cuda or cuda:1; the GPU if there is one')
+    add('--cfg-options', nargs='+', action=DictAction, help='settings to override')
+    args = parser.parse_args()
+    for name in ('config', 'checkpoint'):
+        if not Path(getattr(args, name)).is_file():
+            parser.error(f'{name.upper()} {getattr(args, name)} does not exist or is no file')
+    if args.checkpoint.endswith('.py') or not args.config.endswith('.py'):
+        parser.error(f'CONFIG comes before CHECKPOINT, got {args.config} {args.checkpoint}')
+    if args.out and not args.out.endswith('.csv'):
+        parser.error(f'--out must end in .csv, got {args.out}')
+    return args
+
+
+def main() -> None:
+    """Predict, then write a line an image."""
+    args = parse_args()
+    images, unread = find_images(args.images)
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    predictor = Predictor(cfg, args.checkpoint, args.device)
+    rows, faults = predictor(images, args.topk, args.batch_size)
+    faults = unread + faults
+    file = io.StringIO(newline='')
+    write = csv.writer(file).writerow
+    write(['image', *(f'{what}_{k + 1}' for k in range(args.topk) for what in ('class', 'score'))])
+    for path, found in rows:
+        cells = (cell for name, score in found for cell in (csv_text(name), f'{score:.4f}'))
+        write([csv_text(path), *cells])
+    if args.out:
+        write_whole(args.out, file.getvalue())
+        print(f'{args.out}: {len(rows)} images')
+    else:
+        print(file.getvalue(), end='')
+    for path, reason in faults:
+        print(f'skipped {printable(path)}: {printable(reason)}', file=sys.stderr)
+    if faults:
+        sys.exit(f'error: {len(faults)} of {len(faults) + len(rows)} images could not be read')
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        sys.exit(f'error: {error}')
