@@ -198,6 +198,12 @@ def test_a_tie_of_ones_own_is_a_slot_by_name():
     torch.testing.assert_close(losses['loss_toy'], wanted)
 
 
+def test_a_tie_that_a_hook_put_to_rest_is_left_out():
+    head = build(slots=DISTILLATION)
+    head.resting = frozenset(['distillation'])
+    assert set(head.loss(features(), samples())) == {'loss_joint'}
+
+
 def test_accuracy_is_that_of_the_mean():
     head, feats = build(cal_acc=True), features()
     (found,) = head.loss(feats, samples())['accuracy_top-1']

@@ -86,6 +86,7 @@ class ExpertsHead(ClsHead):
         self.expert = expert
         self.keep_experts = keep_experts
         self.keep_features = keep_features
+        self.resting = frozenset()  # names of ties that a hook has put to rest
         facts = dict(num_classes=num_classes, in_channels=in_channels, class_counts=class_counts)
         self.experts = nn.ModuleList(build_part(spec, tuple(facts), **facts) for spec in specs)
         for inner in self.experts:
@@ -122,7 +123,11 @@ class ExpertsHead(ClsHead):
             ],
             [inner.slots['joint'] for inner in self.experts],
         )
-        losses |= {f'loss_{name}': tie(batch) for name, tie in self.slots.items()}
+        losses |= {
+            f'loss_{name}': tie(batch)
+            for name, tie in self.slots.items()
+            if name not in self.resting
+        }
         return losses | self._accuracy(batch) if self.cal_acc else losses
 
     def expert_logits(self, feats: tuple[torch.Tensor]) -> torch.Tensor:
