@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 import torch
 import torch.nn as nn
-from mmpretrain.registry import MODELS
+from mmpretrain.registry import HOOKS, MODELS
 from mmpretrain.structures import DataSample
 
 import mmlt  # noqa: F401
@@ -203,6 +203,23 @@ def test_accuracy_is_that_of_the_mean():
     (found,) = head.loss(feats, samples())['accuracy_top-1']
     wanted = (head(feats).argmax(1) == LABELS).float().mean() * 100
     assert float(found) == pytest.approx(wanted.item())
+
+
+@pytest.mark.parametrize(
+    ('kind', 'error'),
+    [
+        ('DeferredReweightingHook', TypeError),
+        ('ClassifierRetrainingHook', TypeError),
+        ('MaxNormHook', AttributeError),
+    ],
+)
+def test_hooks_for_one_classifier_refuse_several(kind, error):
+    runner = type('Runner', (), {})()
+    runner.model = nn.Module()
+    runner.model.head = build()
+    hook = HOOKS.build(dict(type=kind) | ({} if kind == 'MaxNormHook' else dict(begin_epoch=1)))
+    with pytest.raises(error, match='ExpertsHead'):
+        hook.check(runner) if hasattr(hook, 'check') else hook.before_train(runner)
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,15 @@ class ExpertsHead(ClsHead):
                 sample.set_field(row.clone(), name)
         return predictions
 
+    def __getattr__(self, name):
+        # Hooks for one classifier ask for these; nn.Module would not say where they are.
+        if name in ('classifier', 'loss_module'):
+            raise AttributeError(
+                f'ExpertsHead has no {name} of its own, each of its experts has one: '
+                f'head.experts[m].{name}'
+            )
+        return super().__getattr__(name)
+
     def _features(self, feats: tuple[torch.Tensor]) -> list[torch.Tensor]:
         number = len(self.experts)
         if not isinstance(feats, (tuple, list)) or len(feats) != number:
