@@ -38,7 +38,6 @@ def tool(name, *words):
     with (
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
-        warnings.catch_warnings(),
     ):
         try:
             runpy.run_path(str(script), run_name='__main__')

@@ -113,4 +113,5 @@ def _slots(runner) -> list:
     """The slots of the head that are not at rest; none of another head."""
     head = getattr(bare_model(runner), 'head', None)
     slots = getattr(head, 'slots', None) or {}
-    return [(name, slot) for name, slot in slots.items() if name not in head.resting]
+    resting = getattr(head, 'resting', ())
+    return [(name, slot) for name, slot in slots.items() if name not in resting]
