@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmpretrain.registry import MODELS
@@ -38,9 +39,25 @@ def whole_configs() -> list:
 def test_all_other_configs_are_those_of_the_head_swap():
     # test_configs.py trains these two.
     rest = [p.values[0] for p in blocks('python') if p not in whole_configs()]
-    assert len(rest) == 2
+    assert len(rest) == 3
     assert 'mmpretrain::' in rest[0]
     assert 'ClassCountsCheckHook' in rest[1]
+
+
+def test_the_criterion_of_the_readme_trains_on_labels_and_on_mixtures():
+    text = next(p.values[0] for p in blocks('python') if 'BrierLoss' in p.values[0])
+    exec(text, {})  # ends in the registry
+    head = MODELS.build(
+        dict(type='BCE3SHead', num_classes=3, in_channels=4, joint=dict(type='BrierLoss'))
+    )
+    criterion = head.loss_module
+    hard, soft = torch.tensor([0, 2]), torch.eye(3)[[0, 2]]
+    logits = torch.tensor([[9.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    torch.testing.assert_close(criterion(logits, hard), criterion(logits, soft))
+    torch.testing.assert_close(criterion(logits, hard).item(), 1 / 3, atol=1e-3, rtol=0)
+    mixed = 0.5 * soft + 0.5 * soft.flip(0)
+    # Sure of class 0, which is half of the mixture: 0.25 too much there, 0.25 too little elsewhere.
+    torch.testing.assert_close(criterion(logits[:1], mixed[:1]).item(), 0.5, atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize('text', whole_configs())

@@ -7,6 +7,7 @@ what to change. Nothing is written but to a temporary folder.
 import sys
 import tempfile
 import warnings
+from pathlib import Path
 
 import torch
 from _cli import base_parser, load_config
@@ -37,6 +38,7 @@ def build(args, folder: str) -> Runner:
             cfg[name].update(num_workers=0, persistent_workers=False)
     cfg.load_from, cfg.resume = args.checkpoint or cfg.get('load_from'), False
     cfg.visualizer = None
+    cfg.experiment_name = Path(folder).name  # Runners of one name share their logs
     return Runner.from_cfg(cfg)
 
 
