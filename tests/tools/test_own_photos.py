@@ -203,7 +203,7 @@ def break_image(root):
         (None, ['model.neck=None'], 'is a GlobalAveragePooling neck missing?'),
         (None, ['model.backbone.type=CifarResnet'], 'CifarResnet is not in the'),
         (None, ['model.head.joint.type=BalancedSoftMaxLoss'], 'BalancedSoftMaxLoss is not in the'),
-        (None, [f'train_dataloader.{k}' for k in ('batch_size=999', 'drop_last=1')], 'no batch'),
+        (None, [f'train_dataloader.{k}' for k in ('batch_size=999', 'drop_last=True')], 'no batch'),
     ],
 )  # fmt: skip
 def test_check_names_the_fault(copy, change, options, message):
