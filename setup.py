@@ -51,7 +51,15 @@ setup(
             'onedl-mmengine>=0.10.12,<0.12',
             'onedl-mmpretrain>=1.3.6,<1.4',
         ],
-        'test': ['hypothesis', 'pytest', 'pytest-xdist', 'ruff>=0.17.5,<0.18', 'tensorboard'],
+        'test': [
+            'hypothesis',
+            'onnx',
+            'onnxruntime',
+            'pytest',
+            'pytest-xdist',
+            'ruff>=0.17.5,<0.18',
+            'tensorboard',
+        ],
     },
     zip_safe=False,
 )
