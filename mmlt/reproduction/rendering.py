@@ -1,10 +1,9 @@
-"""Tables and metafiles from records, and the check that nothing else is printed."""
+"""Tables from records, and the check that nothing else is printed."""
 
 import re
 import statistics
 from pathlib import Path
 
-from mmlt.files import write_whole
 from mmlt.reproduction.record import read_record
 from mmlt.reproduction.table import Row, Table
 
@@ -79,30 +78,6 @@ def check_table(table: Table, find) -> list[str]:
         if update_readme(text, table, render_table(table, find)) != text:
             faults.append(f'{table.readme} does not show what the records of {table.path} say')
     return faults
-
-
-def render_metafile(path: Path, table: Table, find, dataset: str) -> None:
-    """Write the Models and Results of a method's ``metafile.yml``, behind its Collections."""
-    text = path.read_text(encoding='utf-8')
-    collection = re.search(r'- Name: (.+)', text)[1]
-    lines = ['Models:']
-    for row in table.rows:
-        records = records_of(row, find)
-        if not records or row.config.parent.resolve() != path.parent.resolve():
-            continue
-        accuracy = statistics.mean(r['last']['shot/all'] for r in records)
-        lines += [
-            f'  - Name: {row.config.stem}',
-            f'    In Collection: {collection}',
-            f'    Config: configs/{path.parent.name}/{row.config.name}',
-            '    Results:',
-            '      - Task: Image Classification',
-            f'        Dataset: {dataset}',
-            '        Metrics:',
-            f'          Top 1 Accuracy: {accuracy:.2f}',
-        ]
-    head = text.partition('\nModels:')[0].rstrip()
-    write_whole(path, '\n'.join([head, *(['', *lines] if len(lines) > 1 else []), '']))
 
 
 def _mean(values: list) -> str:
