@@ -65,7 +65,7 @@ def _batched(steps: Sequence[dict]) -> dict:
         return dict(type='BatchCifarAugment', padding=0, flip=0.0, auto_augment=False, cutout=0)
     if kinds[0] == 'RandomResizedCrop':
         return _sim(list(steps))
-    by_kind = dict(zip(kinds, steps))
+    by_kind = dict(zip(kinds, steps, strict=True))
     if len(by_kind) < len(kinds) or kinds != [kind for kind in _CIFAR if kind in by_kind]:
         raise ValueError(
             f'the transforms {kinds} have no batched form: those that have are {list(_CIFAR)}, in '

@@ -46,7 +46,7 @@ def test_the_preprocessor_takes_over_what_the_pipeline_said(path):
 
 
 @pytest.mark.parametrize(
-    'steps,said',
+    ('steps', 'said'),
     [
         ([dict(type='Resize', scale=32)], 'Resize.*have no batched form'),
         ([dict(type='RandomFlip', prob=0.5), dict(type='RandomCrop', crop_size=32)], 'this order'),
