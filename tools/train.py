@@ -14,7 +14,7 @@ from mmpretrain.registry import RUNNERS
 
 import mmlt  # noqa: F401  (registers everything, before a Runner is built)
 from mmlt.datasets import describe_images, same_images
-from mmlt.engine.batch_augmentation import augment_in_batches
+from mmlt.engine.fast_data import augment_in_batches, keep_in_memory
 from mmlt.engine.guard import guard_process, guard_runner, guarded, resume_path
 from mmlt.evaluation import format_shot_table
 
@@ -49,6 +49,15 @@ def parse_args():
         help="augment small images in whole batches, on the model's device: the same distribution, "
         'other random draws',
     )
+    parser.add_argument(
+        '--in-memory',
+        nargs='?',
+        type=float,
+        const=1024,
+        metavar='MIB',
+        help='decode each training image once; every process that loads keeps up to MIB of pixels '
+        '(default 1024), and data workers persist',
+    )
     parser.add_argument('--no-persistent-workers', action='store_true', help='restart data workers')
     return parser.parse_args()
 
@@ -65,6 +74,8 @@ def merge_args(cfg, args):
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.dtype = 'bfloat16'
         cfg.default_hooks.fast_step = dict(type='FastStepHook', compile=args.fast == 'compile')
+    if args.in_memory:
+        keep_in_memory(cfg, args.in_memory)
     if args.batch_augment:
         augment_in_batches(cfg)
     if args.auto_scale_lr:

@@ -50,9 +50,7 @@ class StepCounter(TorchDispatchMode):
 
     def _follow(self, storage, args) -> None:
         key = storage.data_ptr()
-        inputs = {
-            x.untyped_storage().data_ptr() for x in args if isinstance(x, torch.Tensor)
-        }
+        inputs = {x.untyped_storage().data_ptr() for x in args if isinstance(x, torch.Tensor)}
         if not key or key in self._known or key in inputs:
             return
         self._known.add(key)

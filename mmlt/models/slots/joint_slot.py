@@ -37,7 +37,7 @@ class JointSlot(nn.Module):
     Example:
         >>> slot = JointSlot(dict(type='SoftmaxPairLoss'))
         >>> slot(Batch([torch.zeros(2, 4)], [torch.tensor([0, 1])], nn.Linear(4, 3, bias=False)))
-        tensor(1.0986, grad_fn=<DivBackward0>)
+        tensor(1.0986, grad_fn=<MeanBackward0>)
     """
 
     wants = ('class_counts',)
