@@ -5,7 +5,8 @@
 
 ``photos``: 210 ImageNet photos of 35 classes, put together to 6 things such as food or balls (54
 to 18 a class). IMAGENET_SAMPLE has a folder a WordNet id. ``patches``: square patches of the photos
-in a folder (and below it), each pixel in one alone; which photo is a patch from? 100 to 24 a class. The photos may be those of Debian's mate-backgrounds and lomiri-wallpapers-16.04.
+in a folder (and below it), each pixel in one alone; which photo is a patch from? 100 to 24 a class.
+The photos may be those of Debian's mate-backgrounds and lomiri-wallpapers-16.04.
 
 The result is a folder a class, for tools/dataset_converters/split_folder.py.
 """
