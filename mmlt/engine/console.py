@@ -14,7 +14,7 @@ LINES = 12  # of a training's progress
 PAUSE = 60.0  # seconds: a run with slower steps than LINES has a line as often as this
 _FILE_ALONE = (
     '-----', 'Config:', 'Hooks will be executed', 'Exp name:', 'Saving checkpoint',
-    'Distributed training is not used', 'Checkpoints will be saved to', 'Load checkpoint from',
+    'Distributed training is not used', 'Checkpoints will be saved to',
     'Loads checkpoint by', '"FileClient" will be', '"HardDiskBackend" is', 'paramwise_options',
     'Name of parameter',
 )  # fmt: skip
