@@ -5,7 +5,7 @@
 
 ``photos``: 210 ImageNet photos of 35 classes, put together to 6 things such as food or balls (54
 to 18 a class). IMAGENET_SAMPLE has a folder a WordNet id. ``patches``: square patches of the photos
-in a folder (and below it), each pixel in one alone; which photo is a patch from? 100 to 24 a class.
+in a folder (and below it), each pixel in one alone; which photo is a patch from? 70 to 24 a class.
 The photos may be those of Debian's mate-backgrounds and lomiri-wallpapers-16.04.
 
 The result is a folder a class, for tools/dataset_converters/split_folder.py.
@@ -28,7 +28,7 @@ THINGS = {
     'ball': 'n02799071 n04254680 n04409515',
 }
 SMALL, EDGE, PATCH = 96, 768, 64  # pixels: shorter edge of a photo of either set, of a patch
-MOST, LEAST = 100, 24
+MOST, LEAST = 70, 24
 
 
 def things(source: Path, out: Path) -> None:
