@@ -18,6 +18,7 @@ LEVELS = {
     'checkpoint': 1,
     'compat': 1,
     'config_class_counts': 2,
+    'config_file': 1,
     'models': 2,
     'datasets': 2,
     'evaluation': 2,

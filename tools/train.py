@@ -9,11 +9,12 @@ that it resumed from, as the checkpoint was written before it; "best of" counts 
 from _cli import base_parser, load_config
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.runner import IterBasedTrainLoop, Runner
-from mmpretrain.registry import RUNNERS
+from mmengine.runner import IterBasedTrainLoop
 
 import mmlt  # noqa: F401  (registers everything, before a Runner is built)
+from mmlt.config_file import paths_fault
 from mmlt.datasets import describe_images, same_images
+from mmlt.engine.console import build_runner
 from mmlt.engine.fast_data import augment_in_batches, keep_in_memory
 from mmlt.engine.guard import guard_process, guard_runner, guarded, resume_path
 from mmlt.evaluation import format_shot_table
@@ -59,7 +60,11 @@ def parse_args():
         '(default 1024), and data workers persist',
     )
     parser.add_argument('--no-persistent-workers', action='store_true', help='restart data workers')
-    return parser.parse_args()
+    args = parser.parse_args()
+    given = [args.resume] if args.resume not in (None, 'auto') else []
+    if fault := paths_fault(args.config, *given):
+        parser.error(fault)
+    return args
 
 
 def merge_args(cfg, args):
@@ -135,7 +140,7 @@ def main():
     args = parse_args()
     cfg = merge_args(load_config(args), args)
     guard_process(cfg)
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner = build_runner(cfg, args.full_log)
     guard_runner(runner)
     runner.register_hook(ValidationHistory())
     runner.train()
