@@ -1,6 +1,6 @@
 """Run what is missing of a table, several runs at a time, each to its end.
 
-    python tools/reproduce.py TABLE [--jobs 2] [--fast] [--rows CE BS] [--seeds 0]
+    python tools/reproduce.py TABLE [--jobs 2] [--fast] [--batch-augment] [--rows CE BS] [--seeds 0]
 
 A row is a config, options and seeds. What is finished is never started again: its JSON lies in
 ``configs/<method>/results``. What was interrupted goes on from its last checkpoint; a row that
@@ -38,6 +38,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('table', metavar='TABLE', help='table file')
     parser.add_argument('--jobs', type=int, default=1, help='runs at a time, one thread each')
     parser.add_argument('--fast', nargs='?', const='eager', choices=['eager', 'compile'])
+    parser.add_argument('--batch-augment', action='store_true', help='as in tools/train.py')
     parser.add_argument('--rows', nargs='+', metavar='NAME', help='these rows alone')
     parser.add_argument('--seeds', nargs='+', type=int, help='these seeds alone')
     parser.add_argument('--work-dir', default='work_dirs/reproduce', help='folder of the runs')
@@ -58,7 +59,7 @@ def runs_of(table, args) -> list[Run]:
         if (needed := names[name].needs) and needed not in wanted:
             wanted.append(needed)
     return [
-        Run(row, seed, Path(args.work_dir), args.fast)
+        Run(row, seed, Path(args.work_dir), args.fast, args.batch_augment)
         for row in table.rows
         if row.name in wanted
         for seed in row.seeds

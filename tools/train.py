@@ -14,6 +14,7 @@ from mmpretrain.registry import RUNNERS
 
 import mmlt  # noqa: F401  (registers everything, before a Runner is built)
 from mmlt.datasets import describe_images, same_images
+from mmlt.engine.batch_augmentation import augment_in_batches
 from mmlt.engine.guard import guard_process, guard_runner, guarded, resume_path
 from mmlt.evaluation import format_shot_table
 
@@ -42,6 +43,12 @@ def parse_args():
         choices=['eager', 'compile'],
         help='bfloat16 autocast and channels-last layout; "compile" also compiles the backbone',
     )
+    parser.add_argument(
+        '--batch-augment',
+        action='store_true',
+        help="augment small images in whole batches, on the model's device: the same distribution, "
+        'other random draws',
+    )
     parser.add_argument('--no-persistent-workers', action='store_true', help='restart data workers')
     return parser.parse_args()
 
@@ -58,6 +65,8 @@ def merge_args(cfg, args):
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.dtype = 'bfloat16'
         cfg.default_hooks.fast_step = dict(type='FastStepHook', compile=args.fast == 'compile')
+    if args.batch_augment:
+        augment_in_batches(cfg)
     if args.auto_scale_lr:
         cfg.setdefault('auto_scale_lr', {})['enable'] = True
     if args.no_persistent_workers:

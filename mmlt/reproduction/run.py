@@ -15,6 +15,10 @@ from mmlt import checkpoint
 from mmlt.reproduction.record import read_record, write_record
 from mmlt.reproduction.table import Row
 
+# What a config says that changes no number of a run.
+_ASIDE = {'log_level', 'log_processor', 'visualizer', 'vis_backends', 'work_dir', 'tta_model'}
+_HOOKS_ASIDE = {'timer', 'logger', 'visualization', 'checkpoint', 'strict_load', 'finite_loss',
+                'stop_signal', 'class_counts_check', 'class_names_check', 'idle_slot'}  # fmt: skip
 _PRECISION = {None: 'float32', 'eager': 'bfloat16 autocast, channels last'}
 _PRECISION['compile'] = _PRECISION['eager'] + ', compiled backbone'
 
@@ -28,12 +32,14 @@ class Run:
         seed (int): Its seed.
         root (Path): Folder of the work dirs.
         fast (str, optional): ``--fast`` of tools/train.py.
+        batch_augment (bool): ``--batch-augment`` of tools/train.py.
     """
 
     row: Row
     seed: int
     root: Path
     fast: str | None = None
+    batch_augment: bool = False
 
     @cached_property
     def name(self) -> str:
@@ -71,11 +77,13 @@ class Run:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of all that the run is told, but for where it works."""
-        told = self.config.to_dict()
-        return hashlib.sha256(
-            json.dumps([told, self.fast, self.row.needs], sort_keys=True, default=str).encode()
-        ).hexdigest()
+        """SHA-256 of all that decides a run's numbers: not of what prints, saves or checks."""
+        told = {k: v for k, v in self.config.to_dict().items() if k not in _ASIDE}
+        hooks = told.get('default_hooks', {})
+        told['default_hooks'] = {k: v for k, v in hooks.items() if k not in _HOOKS_ASIDE}
+        how = [self.fast, self.batch_augment, self.row.needs]
+        told = json.dumps([told, *how], sort_keys=True, default=str)
+        return hashlib.sha256(told.encode()).hexdigest()
 
     def record(self) -> dict | None:
         """The record, if the run is finished.
@@ -115,7 +123,8 @@ class Run:
         """The command that trains, or goes on training."""
         command = [sys.executable, str(tools / 'train.py'), str(config), '--resume']
         command += ['--work-dir', str(self.work_dir)]
-        return command + (['--fast', self.fast] if self.fast else [])
+        command += ['--fast', self.fast] if self.fast else []
+        return command + (['--batch-augment'] if self.batch_augment else [])
 
     def test_command(self, tools: Path, config: Path, weights: Path) -> list[str]:
         """The command that tests the last checkpoint."""
@@ -149,6 +158,7 @@ class Run:
             curve=sorted(history.items()),
             seconds=round(sum(json.loads(sittings.read_text()))) if sittings.exists() else None,
             precision=_PRECISION[self.fast],
+            augmentation='by batches' if self.batch_augment else 'by images',
             revision=revision(),
             versions=versions(),
             machine=machine(),

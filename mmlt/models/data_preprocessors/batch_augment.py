@@ -41,6 +41,10 @@ class BatchCifarAugment(nn.Module):
         flip (float): Probability of the mirror image. Defaults to 0.5.
         auto_augment (bool): Defaults to True.
         cutout (int): Side of the hole in pixels; 0 for none. Defaults to 16.
+        size (int, optional): Side that the images must have. Defaults to any.
+
+    Raises:
+        ValueError: An option is out of its range, or the images have another size.
 
     Shape:
         images (B, 3, H, W) uint8 RGB -> (B, 3, H, W) uint8.
@@ -56,13 +60,19 @@ class BatchCifarAugment(nn.Module):
     """
 
     def __init__(
-        self, padding: int = 4, flip: float = 0.5, auto_augment: bool = True, cutout: int = 16
+        self,
+        padding: int = 4,
+        flip: float = 0.5,
+        auto_augment: bool = True,
+        cutout: int = 16,
+        size: int | None = None,
     ):
         super().__init__()
         if padding < 0 or cutout < 0:
             raise ValueError(f'padding and cutout must be >= 0, got {padding} and {cutout}')
         if not 0 <= flip <= 1:
             raise ValueError(f'flip must be in [0, 1], got {flip}')
+        self.size = size
         self.padding = padding
         self.flip = flip
         self.cutout = cutout
@@ -72,6 +82,7 @@ class BatchCifarAugment(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Augment each image with draws of its own."""
         number, _, height, width = images.shape
+        _check_size(self.size, height, width)
         if self.padding:
             top, left = torch.randint(2 * self.padding + 1, (2, number)).to(images.device)
             images = ops.crop_at(images, top, left, self.padding)
@@ -183,6 +194,11 @@ class BatchSimAugment(nn.Module):
         grey (float): Probability of a grey image. Defaults to 0.2.
         blur (float): Probability of a Gaussian blur, sigma 0.1 to 2 pixels. Defaults to 0.0 (BCL);
             DBM's release has 0.5.
+        size (int, optional): Side that the images must have: crops are resized to the size that
+            the images came in. Defaults to any.
+
+    Raises:
+        ValueError: An option is out of its range, or the images have another size.
 
     Shape:
         images (B, 3, H, W) uint8 RGB -> (B, 3, H, W) uint8.
@@ -205,6 +221,7 @@ class BatchSimAugment(nn.Module):
         jitter_prob: float = 0.8,
         grey: float = 0.2,
         blur: float = 0.0,
+        size: int | None = None,
     ):
         super().__init__()
         if not 0 < area[0] <= area[1] <= 1:
@@ -222,11 +239,13 @@ class BatchSimAugment(nn.Module):
                 raise ValueError(f'{name} must be in [0, 1], got {chance}')
         self.area, self.ratio, self.jitter = tuple(area), tuple(ratio), tuple(jitter)
         self.chances = chances
+        self.size = size
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         """Augment each image with draws of its own."""
         number, _, height, width = images.shape
+        _check_size(self.size, height, width)
         boxes = draw_boxes(number, height, width, self.area, self.ratio)
         images = ops.resized_crop(images, boxes.to(images.device))
         mirrored = (torch.rand(number) < self.chances['flip']).to(images.device)
@@ -294,3 +313,8 @@ def draw_boxes(number: int, height: int, width: int, area, ratio, attempts: int 
     top = torch.where(none, (height - high) // 2, top)
     left = torch.where(none, (width - wide) // 2, left)
     return torch.stack([top, left, high, wide], dim=1)
+
+
+def _check_size(size: int | None, height: int, width: int) -> None:
+    if size is not None and (height, width) != (size, size):
+        raise ValueError(f'images must be {size} x {size} pixels, got {height} x {width} (H x W)')
