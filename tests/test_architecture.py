@@ -20,6 +20,7 @@ LEVELS = {
     'utils': 0,
     'compat': 1,
     'config_class_counts': 2,
+    'config_file': 1,
     'models': 2,
     'datasets': 2,
     'evaluation': 2,

@@ -9,6 +9,7 @@ from mmengine.config import Config, ConfigDict, DictAction
 
 from mmlt.checkpoint import trust
 from mmlt.config_class_counts import add_class_counts, config_name, set_class_counts
+from mmlt.config_file import read_config
 
 
 def base_parser(description: str) -> argparse.ArgumentParser:
@@ -44,7 +45,7 @@ def load_config(args: argparse.Namespace) -> Config:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     for checkpoint in args.trust_checkpoint:
         trust(checkpoint)
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     cfg.launcher = args.launcher
     name = Path(args.config).stem
     if args.class_counts:

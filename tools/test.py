@@ -21,6 +21,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import RUNNERS
 
 import mmlt  # noqa: F401  (registers everything, before a Runner is built)
+from mmlt.config_file import paths_fault
 from mmlt.datasets import describe_images
 from mmlt.engine.guard import guard_runner, guarded
 from mmlt.evaluation import ShotAccuracy, format_shot_table, short_names
@@ -78,11 +79,10 @@ def parse_args():
         parser.error(f'predictions are of one CHECKPOINT, got {len(args.checkpoints)}')
     if args.per_class and not args.per_class.endswith('.csv'):
         parser.error(f'--per-class must end in .csv, got {args.per_class}')
+    if fault := paths_fault(args.config, *args.checkpoints):
+        parser.error(fault)
     seen = set()
     for checkpoint in args.checkpoints:
-        # What has a scheme, such as https://, is found by mmengine.
-        if '://' not in checkpoint and not os.path.exists(checkpoint):
-            parser.error(f'CHECKPOINT {checkpoint} does not exist')
         if os.path.realpath(checkpoint) in seen:
             parser.error(f'CHECKPOINT {checkpoint} is given twice: it would count twice')
         seen.add(os.path.realpath(checkpoint))

@@ -13,6 +13,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from mmpretrain.registry import RUNNERS
 
 import mmlt  # noqa: F401  (registers everything, before a Runner is built)
+from mmlt.config_file import paths_fault
 from mmlt.datasets import describe_images, same_images
 from mmlt.engine.batch_augmentation import augment_in_batches
 from mmlt.engine.guard import guard_process, guard_runner, guarded, resume_path
@@ -50,7 +51,11 @@ def parse_args():
         'other random draws',
     )
     parser.add_argument('--no-persistent-workers', action='store_true', help='restart data workers')
-    return parser.parse_args()
+    args = parser.parse_args()
+    given = [args.resume] if args.resume not in (None, 'auto') else []
+    if fault := paths_fault(args.config, *given):
+        parser.error(fault)
+    return args
 
 
 def merge_args(cfg, args):

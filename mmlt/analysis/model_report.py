@@ -73,7 +73,7 @@ def analyze(
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     shots = shot_settings(cfg)
     loader = build_loader(cfg, split)
-    model = load_model(cfg, checkpoint)
+    model = load_model(cfg, checkpoint, loader.dataset)
     outputs = run(model, loader, shots)
     kind = innermost(loader.dataset)
     # A benchmark's name says more than the class that reads its files.

@@ -172,6 +172,39 @@ def test_mistakes_in_predict(folder, tmp_path, words, message):
     assert 'Traceback' not in found.stderr
 
 
+def words_of(name, folder, tmp_path, config, checkpoint):
+    """The command line of each tool that takes a config and a checkpoint."""
+    config, checkpoint = folder / config, folder / checkpoint
+    more = dict(
+        test=['--work-dir', tmp_path], check=[], predict=[folder / 'photos'],
+        train=['--work-dir', tmp_path],
+    ).get(name, ['--out', tmp_path / 'report', '--no-tsne'])  # fmt: skip
+    return [config, *(['--resume'] * (name == 'train')), checkpoint, *more]
+
+
+LOADERS = ['test', 'check', 'predict', 'train', 'analysis_tools/analyze_model']
+
+
+@pytest.mark.parametrize('name', LOADERS)
+def test_every_tool_tells_that_config_and_checkpoint_were_swapped(folder, tmp_path, name):
+    found = tool(name, *words_of(name, folder, tmp_path, 'run/epoch_3.pth', 'mine.py'))
+    assert found.returncode == 2
+    assert 'CONFIG comes before CHECKPOINT, got' in found.stderr
+
+
+@pytest.mark.parametrize('name', LOADERS)
+def test_one_loader_refuses_the_checkpoint_of_another_model(folder, tmp_path, name):
+    state = mmlt.checkpoint.load(str(folder / 'run/epoch_3.pth'))
+    weights = state['state_dict']
+    weights['head.fc.bias'] = weights.pop('head.classifier.weight')[:, 0]
+    torch.save(state, folder / 'other.pth')
+    found = tool(name, *words_of(name, folder, tmp_path, 'mine.py', 'other.pth'))
+    assert found.returncode == 1
+    told = found.stdout + found.stderr
+    assert 'does not fit the model: missing head.classifier.weight, unexpected head.fc.bias' in told
+    assert 'Traceback' not in told
+
+
 def rename_in_test(root):
     os.rename(root / 'data/mine/test/bee', root / 'data/mine/test/Bee')
 

@@ -14,13 +14,13 @@ then those of the split.
 
 import argparse
 import sys
-from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 
 import mmlt  # noqa: F401  (registers everything)
 from mmlt.analysis import analyze
 from mmlt.config_class_counts import add_class_counts, set_class_counts
+from mmlt.config_file import paths_fault, read_config
 
 
 def main(argv=None) -> None:
@@ -43,13 +43,11 @@ def main(argv=None) -> None:
         '--cfg-options', nargs='+', action=DictAction, help='settings to override: key=value'
     )
     args = parser.parse_args(argv)
-    for name in ('config', 'checkpoint'):
-        path = getattr(args, name)
-        if not Path(path).is_file():
-            parser.error(f'{name.upper()} {path} does not exist')
+    if fault := paths_fault(args.config, args.checkpoint):
+        parser.error(fault)
     if args.max_per_class < 1:
         parser.error(f'--max-per-class must be at least 1, got {args.max_per_class}')
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     if args.class_counts:
         cfg = set_class_counts(cfg, args.class_counts)
     if args.cfg_options:
