@@ -27,6 +27,7 @@ LEVELS = {
     'engine': 3,
     'visualization': 3,
     'analysis': 4,
+    'deployment': 4,
     'reproduction': 4,
     '__init__': 5,
     '__main__': 5,
