@@ -32,7 +32,7 @@ class Classifier(nn.Module):
 
     def __init__(self, model: nn.Module, preprocessing: bool = True):
         super().__init__()
-        self.model = model.eval()
+        self.model = model
         self.preprocessing = preprocessing
         prepare = model.data_preprocessor
         self.normalize = preprocessing and getattr(prepare, '_enable_normalize', False)
@@ -40,6 +40,7 @@ class Classifier(nn.Module):
         if self.normalize:
             self.register_buffer('mean', prepare.mean.clone().view(1, -1, 1, 1))
             self.register_buffer('std', prepare.std.clone().view(1, -1, 1, 1))
+        self.eval()  # as a whole: the exporter restores the mode of the outermost module
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Normalise, classify."""

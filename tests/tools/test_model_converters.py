@@ -193,10 +193,10 @@ def test_publishing_refuses_in_one_line(run, published, tmp_path):
 def test_mmpretrain_s_own_publish_model_takes_our_checkpoint(run, published, tmp_path):
     # Its plain torch.load knows log histories once mmlt was imported; a published file needs none.
     script = f'{mmpretrain.__path__[0]}/.mim/tools/model_converters/publish_model.py'
-    run_it = 'import sys, runpy; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name="__main__")'
-    for source, start in ((run / 'work/epoch_1.pth', 'import mmlt; '), (published[0], '')):
-        words = ['-W', 'ignore', '-c', start + run_it, script, source, tmp_path / 'theirs.pth']
-        told = command(sys.executable, *words)
+    with_mmlt = tmp_path / 'with_mmlt.py'
+    with_mmlt.write_text(f"import mmlt, runpy\nrunpy.run_path({script!r}, run_name='__main__')\n")
+    for source, tool in ((run / 'work/epoch_1.pth', with_mmlt), (published[0], script)):
+        told = command(sys.executable, str(tool), source, tmp_path / 'theirs.pth')
         assert 'Successfully generated' in told.stdout, told.stderr
     found = [mmlt.checkpoint.load(path) for path in tmp_path.glob('theirs_*.pth')]
     assert {'head.classifier.weight' in each['state_dict'] for each in found} == {True}
