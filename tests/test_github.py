@@ -69,3 +69,22 @@ def test_the_workflows_try_every_python_and_the_oldest_torch():
     for tool in re.findall(r'tools/\S+\.py', weekly):
         assert (ROOT / tool).is_file()
     assert 'pytest -n auto -m slow' in weekly
+
+
+def test_what_troubleshooting_quotes_is_printed():
+    # Pieces of one message stand on lines of their own in the sources.
+    code = '\n'.join(path.read_text() for path in (ROOT / 'mmlt').rglob('*.py'))
+    code = re.sub(r"['\"]\s*\n\s*f?['\"]", '', code)
+    code = re.sub(r'\{[^{}]*\}', '...', code)
+    page = (ROOT / '.github/TROUBLESHOOTING.md').read_text()
+    theirs = (
+        'operator torchvision', "No module named 'pkg_resources'", 'mmengine does not support',
+        'CUDA out of memory', 'DataLoader worker', 'address already in use', 'is not in the',
+        'HistoryBuffer', 'SyncBN',
+    )  # fmt: skip
+    quoted = re.findall(r'^\| `(.*?)`', page, re.MULTILINE)
+    ours = [text for text in quoted if not any(part in text for part in theirs)]
+    assert len(ours) > 12
+    for text in ours:
+        longest = max(re.split(r'\s*\.\.\.\s*', text), key=len)
+        assert longest in code, text
