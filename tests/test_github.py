@@ -44,7 +44,8 @@ def test_the_config_of_the_guide_trains_with_its_slot(guide, tmp_path):
 
 
 def test_the_links_of_the_pages_lead_somewhere():
-    for page in (ROOT / '.github').glob('*.md'):
+    pages = [ROOT / 'README.md', ROOT / 'configs/README.md', ROOT / 'tools/README.md']
+    for page in [*pages, *(ROOT / '.github').glob('*.md')]:
         for link in re.findall(r'\]\((?!http)([^)#]+)\)', page.read_text()):
             assert (page.parent / link).exists(), f'{page.name}: {link}'
 
