@@ -6,6 +6,8 @@ is above it and says what it was chosen on. A resumed run may not know the valid
 that it resumed from, as the checkpoint was written before it; "best of" counts those it knows.
 """
 
+import contextlib
+
 from _cli import base_parser, load_config
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
@@ -13,7 +15,7 @@ from mmengine.runner import IterBasedTrainLoop
 
 import mmlt  # noqa: F401  (registers everything, before a Runner is built)
 from mmlt.config_file import paths_fault
-from mmlt.datasets import describe_images, same_images
+from mmlt.datasets import describe_images, same_images, training_draw
 from mmlt.engine.console import build_runner
 from mmlt.engine.fast_data import augment_in_batches, keep_in_memory
 from mmlt.engine.guard import guard_process, guard_runner, guarded, resume_path
@@ -100,6 +102,12 @@ def merge_args(cfg, args):
 
 class ValidationHistory(Hook):
     """Notes which epoch (or iteration) had which accuracies; checkpoints carry the notes along."""
+
+    def before_train(self, runner):
+        """Note which images are trained on, where the dataset tells its labels."""
+        with contextlib.suppress(TypeError):
+            draw = training_draw(runner.train_dataloader.dataset)
+            runner.message_hub.update_info('training_draw', draw)
 
     def after_val_epoch(self, runner, metrics=None):
         """Note the metrics of ShotAccuracy."""

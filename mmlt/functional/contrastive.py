@@ -91,6 +91,7 @@ def balanced_contrastive_loss(
     # Autocast would round the cosines, then multiply the error by 1 / tau.
     with torch.autocast(features.device.type, enabled=False):
         if form == 'L3':
+            assert prototypes is not None  # check_form saw to it
             similarity = features.flatten(0, 1) / temperature @ prototypes.T
             labels = target.repeat_interleave(features.shape[1])
             loss = F.cross_entropy(similarity, labels, reduction='none').view(features.shape[:2])

@@ -11,7 +11,10 @@ from mmpretrain.registry import HOOKS
 from mmlt.checkpoint import CheckpointError, check_weights
 
 # What a published checkpoint lacks, and no prediction needs.
-TRAINING_ONLY = ('head.slots.contrast.*', 'head.slots.uniform.*', 'head.neck.*')
+TRAINING_ONLY = (
+    *('head.slots.contrast.*', 'head.slots.uniform.*', 'head.neck.*'),
+    *('head.experts.*.slots.contrast.*', 'head.experts.*.slots.uniform.*'),
+)
 
 
 @HOOKS.register_module()

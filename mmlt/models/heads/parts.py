@@ -99,3 +99,21 @@ def slot_specs(joint, margin, joint_views, contrast, neck, uniform, slots) -> di
             raise ValueError(f'slots must have {taken} for each slot, got {name!r}')
         specs[name] = as_spec(f'slots.{name}', spec)
     return specs
+
+
+def several_features(head: str, features) -> str:
+    """Say what serves where the last stage of a backbone gives several features an image.
+
+    Example:
+        >>> several_features('BCE3SHead', (torch.rand(2, 8), torch.rand(2, 8)))[:66]
+        'BCE3SHead classifies one feature an image, but the backbone gives '
+    """
+    if not isinstance(features, tuple | list):
+        return f'{head} needs a tensor of features, got {type(features).__name__}'
+    shapes = ' and '.join(str(tuple(getattr(x, 'shape', ()))) for x in features)
+    return (
+        f'{head} classifies one feature an image, but the backbone gives {len(features)} in its '
+        f'last stage, {shapes}. Of a distilled DeiT take the mean of the patches, '
+        "backbone=dict(out_type='avg_featmap'), or type='VisionTransformer'; Conformer has no such "
+        'setting: take a ResNet or a VisionTransformer'
+    )
