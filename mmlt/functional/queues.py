@@ -94,8 +94,9 @@ def ring_slots(labels: Tensor, pointer: Tensor, sizes: Tensor) -> tuple[Tensor, 
     check_labels('labels', labels)
     check_labels('sizes', sizes)
     check_labels('pointer', pointer, len(sizes))
-    number = len(labels)
-    position = torch.arange(number, device=labels.device)
+    if len(labels) == 0:
+        return labels, labels, pointer
+    position = torch.arange(len(labels), device=labels.device)
     classes = labels.clamp(min=0)
     counted = labels >= 0
     # How many of its class come before it.
