@@ -20,5 +20,5 @@ train_dataloader = dict(drop_last=True, dataset=dict(dataset=dict(pipeline=two_v
 model = dict(
     type='CompanionClassifier',
     companions=dict(momentum=dict(type='MomentumEncoder')),
-    head=dict(contrast=dict(type='SoftmaxPairLoss')),
+    head=dict(contrast=dict(_delete_=True, type='SoftmaxPairLoss')),
 )
