@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
 import mmlt  # noqa: F401
@@ -19,13 +20,13 @@ class FakeHub:
         self.log_scalars = {}
 
 
-def steps(head, hook, number, labels=(0, 1, 2, 0), change=None, zero=()):
+def steps(head, hook, number, labels=(0, 1, 2, 0), change=None, zero=(), accumulate=1):
     """What a runner does: the loop of a training without anything else."""
     from mmengine.logging import HistoryBuffer
 
     runner = SimpleNamespace(
         model=SimpleNamespace(head=head), train_dataloader=range(4), max_iters=number, iter=0,
-        message_hub=FakeHub(),
+        message_hub=FakeHub(), optim_wrapper=SimpleNamespace(_accumulative_counts=accumulate),
     )  # fmt: skip
     hook.before_train(runner)
     torch.manual_seed(0)
@@ -64,6 +65,15 @@ def test_slots_that_work_are_silent(told):
 
 def collapse(head):
     head.slots['contrast'].bank.data[:] = 1 + 1e-3 * torch.rand_like(head.slots['contrast'].bank)
+
+
+@pytest.mark.parametrize(('head', 'lines'), [('BCLHead', 1), ('BCE3SHead', 0)])
+def test_accumulation_makes_no_larger_batch_to_contrast(told, head, lines):
+    torch.manual_seed(0)
+    head = MODELS.build(dict(type=head, num_classes=3, in_channels=8, class_counts=COUNTS))
+    steps(head, IdleSlotHook(), 1, accumulate=2)
+    found = [text for text, _ in told if 'accumulated over 2 batches' in text]
+    assert len(found) == lines
 
 
 def test_collapsed_projections_are_told_once(told):

@@ -150,7 +150,8 @@ class MultiViewDataPreprocessor(ClsDataPreprocessor):
     def _augment_batch(self, inputs):
         """The views that ``augment`` makes of the images, and of the partners if there are any."""
         first = inputs[0]
-        if isinstance(inputs, torch.Tensor) or first.dim() == 3:
+        alone = isinstance(first, torch.Tensor) and first.dim() == 3
+        if isinstance(inputs, torch.Tensor) or alone:
             images = [inputs]
         else:
             images = list(inputs)  # image and partner, each a batch
