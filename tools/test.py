@@ -106,7 +106,9 @@ def merge_args(cfg, args):
 def with_tta(cfg):
     """The config with test-time augmentation: its own, or else the mirror image."""
     cfg = deepcopy(cfg)
-    cfg.setdefault('tta_model', dict(type='AverageLogitsTTA'))
+    # A config of classes may have no default scope, in which names are looked for.
+    scope = '' if cfg.get('default_scope') else 'mmpretrain.'
+    cfg.setdefault('tta_model', dict(type=f'{scope}AverageLogitsTTA'))
     dataset = cfg.test_dataloader.dataset
     while 'pipeline' not in dataset:
         dataset = dataset.dataset  # of a wrapper, such as LongTailedDataset

@@ -3,11 +3,17 @@
 import copy
 
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmpretrain.registry import MODELS
 
 from mmlt.checkpoint import check_weights
 from mmlt.engine.hooks.strict_load_hook import TRAINING_ONLY
+
+
+def use_scope(cfg: Config) -> None:
+    """Let names without a scope mean what they mean in a run; classes of new configs need none."""
+    init_default_scope(cfg.get('default_scope') or 'mmpretrain')
 
 
 def open_model(cfg: Config, checkpoint: str):

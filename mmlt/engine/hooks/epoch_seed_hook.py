@@ -2,11 +2,12 @@
 
 from functools import partial
 
-from mmengine.dataset import worker_init_fn
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, set_random_seed
 from mmpretrain.registry import HOOKS
+
+from mmlt.compat import worker_init_fn
 
 
 @HOOKS.register_module()
