@@ -4,7 +4,7 @@
 
 DATA is a folder of tools/dataset_converters/split_folder.py whose "test" is a part that was set
 aside for choosing settings; the test images of the set are no part of it. A trial is a run of
-tools/train.py with a config of tools/new_config.py: ResNet-18 of a quarter of the width, 64 pixels.
+tools/train.py with a config of tools/new_config.py: ResNet-18 of a quarter of the width, 32 pixels.
 Its number is the mean accuracy over the classes (macro) after the last epoch. Rates are of 32
 images a step; a warm-up of 0.1 is a tenth of the epochs. What stands in FILE is not run again.
 """
@@ -86,7 +86,7 @@ def train(folder, data, method, epochs, rate, warmup, seed) -> None:
     batch = 32 if total >= 320 else 16
     config = folder / 'trial.py'
     text, _ = config_text(
-        data, config, method, 'ResNet', 64, epochs, batch, rate * batch / 32,
+        data, config, method, 'ResNet', 32, epochs, batch, rate * batch / 32,
         backbone_options=dict(depth=18, stem_channels=16, base_channels=16),
         runtime=RUNTIME.read_text(), workers=0, warmup=max(1, round(warmup * epochs)),
     )  # fmt: skip

@@ -94,7 +94,8 @@ class MultiViewDataPreprocessor(ClsDataPreprocessor):
             raise ValueError(f'views {views} make soft labels, which need num_classes')
         if views != ('plain',) and self.batch_augments is not None:
             raise ValueError(
-                f'batch_augments mix the only view, but views={views} are several: use one of them'
+                f'batch_augments (model.train_cfg.augments) mix the only view, but views={views} '
+                'are several: set model.train_cfg=None'
             )
         if not alpha > 0:
             raise ValueError(f'alpha must be > 0, got {alpha}')
