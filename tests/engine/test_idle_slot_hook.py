@@ -24,8 +24,8 @@ def steps(head, hook, number, labels=(0, 1, 2, 0), change=None, zero=()):
     from mmengine.logging import HistoryBuffer
 
     runner = SimpleNamespace(
-        model=SimpleNamespace(head=head), train_dataloader=range(4), max_iters=number, iter=0, cfg={},
-        message_hub=FakeHub(),
+        model=SimpleNamespace(head=head), train_dataloader=range(4), max_iters=number, iter=0,
+        message_hub=FakeHub(), cfg={},
     )  # fmt: skip
     hook.before_train(runner)
     torch.manual_seed(0)
