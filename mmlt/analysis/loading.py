@@ -7,8 +7,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmpretrain.registry import MODELS
 
-from mmlt.checkpoint import check_weights
-from mmlt.engine.hooks.strict_load_hook import TRAINING_ONLY
+from mmlt.checkpoint import TRAINING_ONLY, check_weights
 
 
 def use_scope(cfg: Config) -> None:

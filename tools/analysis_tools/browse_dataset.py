@@ -102,9 +102,7 @@ def is_bgr(cfg: Config, split: str) -> bool:
 
     def loads_files(part) -> bool:
         if isinstance(part, dict):
-            return 'LoadImageFromFile' in str(part.get('type')) or any(
-                map(loads_files, part.values())
-            )
+            return 'LoadImage' in str(part.get('type')) or any(map(loads_files, part.values()))
         return isinstance(part, list | tuple) and any(map(loads_files, part))
 
     return loads_files(cfg[f'{split}_dataloader'].dataset.to_dict())

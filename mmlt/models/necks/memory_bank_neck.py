@@ -10,16 +10,9 @@ from mmlt.functional import bank_similarity, write_bank
 from mmlt.models.build import build_part, merge_spec
 from mmlt.models.gather import gather_rows
 from mmlt.models.losses import PairCriterion
-from mmlt.models.slots.batch import Batch
+from mmlt.models.slots.batch import Batch, split_views
+from mmlt.models.state import state
 from mmlt.models.targets import one_hot
-
-
-def _state(tensor: torch.Tensor) -> nn.Parameter:
-    # A parameter without gradient rather than a buffer: it is in the state dict and moves with the
-    # module, but neither DDP's buffer broadcast nor mmengine's SyncBuffersHook, which averages all
-    # buffers over the processes, can touch what is already equal on all of them. It must be of a
-    # floating type: mmengine takes the mean of every parameter when it initialises the weights.
-    return nn.Parameter(tensor, requires_grad=False)
 
 
 @MODELS.register_module()
@@ -109,8 +102,8 @@ class MemoryBankNeck(BaseModule):
         self.temperature = temperature
         self.reduction = reduction
         self.fill_samples = int(fill_epochs * sum(counts))
-        self.bank = _state(torch.zeros(num_classes, out_channels))
-        self.seen = _state(torch.zeros(num_classes))
+        self.bank = state(torch.zeros(num_classes, out_channels))
+        self.seen = state(torch.zeros(num_classes))
         spec = merge_spec(dict(type='SigmoidPairLoss'), criterion or {})
         self.criterion = build_part(spec, class_counts=class_counts)
         if not isinstance(self.criterion, PairCriterion):
@@ -140,10 +133,12 @@ class MemoryBankNeck(BaseModule):
         losses = []
         # The plain view is what the bank remembers, so it is compared only when it is alone.
         compared = max(1, len(batch.views) - 1)
-        for view, target in list(zip(batch.views, batch.targets))[-compared:]:
+        views, targets = batch.views[-compared:], batch.targets[-compared:]
+        similarity = self.similarity(torch.cat(tuple(views)) if compared > 1 else views[0])
+        for view, target in zip(split_views(similarity, compared), targets):
             # A class that the bank has not seen is no negative, and no positive either.
             target = one_hot(target, len(filled)) * filled
-            losses.append(self.criterion(self.similarity(view), target, negative_mask=filled))
+            losses.append(self.criterion(view, target, negative_mask=filled))
         loss = sum(losses) / (len(losses) if self.reduction == 'mean' else 1)
         # Zero, but still a function of the projector, while the bank is being filled: DDP wants a
         # gradient for every parameter in every step.
