@@ -158,9 +158,12 @@ def test_partners_are_augmented_as_the_images_are(collate):
 
 
 def test_the_test_sees_the_images_as_they_are():
-    ours = build(views='plain', augment=CIFAR)
+    ours = build(views='plain', augment=CIFAR).eval()
     got = ours(batch(), training=False)['inputs']
     assert torch.equal(got, batch()['inputs'].float())
+    # As PreciseBNHook asks, of a model in training mode: what the model is trained on.
+    asked = seeded(ours.train(), batch(), training=False)['inputs']
+    assert torch.equal(asked, seeded(ours, batch(), training=True)['inputs'])
 
 
 @pytest.mark.parametrize(

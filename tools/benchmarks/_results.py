@@ -12,14 +12,14 @@ FOLDER = Path(__file__).parent / 'results'
 
 
 def medians(steps: dict, iterations: int, warm_up: int = 2) -> dict[str, float]:
-    """Median seconds of each step; they take turns, so what else runs slows all alike."""
+    """Median CPU seconds of each step; they take turns, and what else runs is not counted."""
     times = {name: [] for name in steps}
     for iteration in range(iterations + warm_up):
         for name, step in steps.items():
-            begin = time.perf_counter()
+            begin = time.process_time()
             step()
             if iteration >= warm_up:
-                times[name].append(time.perf_counter() - begin)
+                times[name].append(time.process_time() - begin)
     return {name: statistics.median(values) for name, values in times.items()}
 
 

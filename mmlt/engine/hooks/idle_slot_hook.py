@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmpretrain.registry import HOOKS
 
-from mmlt.engine.bare_model import bare_model
+from mmlt.engine.bare_model import bare_model, ignored_preprocessor
 from mmlt.models.slots import MomentumQueue
 
 
@@ -29,7 +29,8 @@ class IdleSlotHook(Hook):
         collapse (float): In (0, 1]. Defaults to 0.99.
 
     Raises:
-        ValueError: An argument outside its range.
+        ValueError: An argument outside its range; before training: a ``data_preprocessor`` that the
+            model does not take.
 
     Example:
         ``default_hooks = dict(idle_slot=dict(type='IdleSlotHook'))``
@@ -44,7 +45,9 @@ class IdleSlotHook(Hook):
         self._applied, self._projections, self._handles = set(), {}, []
 
     def before_train(self, runner) -> None:
-        """Watch margins and projectors until it is time to look."""
+        """Refuse a data preprocessor without effect; watch margins and projectors."""
+        if fault := ignored_preprocessor(runner):
+            raise ValueError(fault)
         self._length = len(runner.train_dataloader)
         self._when = min(self.epochs * self._length, runner.max_iters)
         while self._when <= runner.iter:  # of a resumed run
