@@ -34,6 +34,9 @@ def base_parser(description: str) -> argparse.ArgumentParser:
         help='load this checkpoint by pickle, which runs whatever the file says with your rights: '
         'for an old file of your own that holds more than weights; may be repeated',
     )
+    parser.add_argument(
+        '--full-log', action='store_true', help='print all that the log file has, config and all'
+    )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # Set by torchrun's predecessors.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)

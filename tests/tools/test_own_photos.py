@@ -72,6 +72,7 @@ def folder(tmp_path_factory):
     train = tool('train', root / 'mine.py', '--work-dir', root / 'run', '--cfg-options', *quick)
     assert train.returncode == 0, train.stdout + train.stderr
     assert 'validated on PhotoFolder, split val' in train.stdout
+    (root / 'console.txt').write_text(train.stdout)
     return root
 
 
@@ -89,6 +90,20 @@ def test_the_config_is_one_that_a_person_can_read(folder):
     assert cfg.model.head.in_channels == 64
     assert cfg.model.neck.type == 'GlobalAveragePooling'
     assert cfg.optim_wrapper.optimizer.lr == 0.02
+
+
+def test_the_console_has_a_screen_and_the_log_file_all(folder):
+    console = (folder / 'console.txt').read_text()
+    assert len(console.splitlines()) < 20
+    (path,) = (folder / 'run').glob('*/*.log')
+    log = path.read_text()
+    assert str(path) in console
+    for text in ('Config:', 'Exp name', 'Saving checkpoint at 3', 'Hooks will be', 'environment:'):
+        assert text in log
+        assert text not in console
+    for epoch in (1, 2, 3):
+        line = next(line for line in log.splitlines() if f'Epoch(train) [{epoch}]' in line)
+        assert line[30:] in console  # without the date, which is shorter there
 
 
 def test_check_says_ok(folder):

@@ -3,9 +3,10 @@
     python tools/analysis_tools/analyze_model.py CONFIG CHECKPOINT --out DIR [--split test]
 
 Goes over the images once and writes into DIR: index.html, one page with everything in it;
-report.json; per_class.csv; predictions.npz; geometry.npz; each picture as PNG and SVG.
-compare_models.py lays such folders side by side. The pictures also go to the visualisation backends
-of the config other than LocalVisBackend, such as TensorboardVisBackend.
+report.json; per_class.csv, and per_class.html that sorts; predictions.npz; geometry.npz; each
+picture as PNG and SVG. compare_models.py lays such folders side by side. The pictures also go to
+the visualisation backends of the config other than LocalVisBackend, such as
+TensorboardVisBackend.
 
 The features are kept in memory, N x D float32: 1 GB for 120,000 images of width 2048. Training
 images (--split train) go through the pipeline of the test, without augmentation. "test_images" are

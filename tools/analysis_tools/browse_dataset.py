@@ -102,7 +102,9 @@ def is_bgr(cfg: Config, split: str) -> bool:
 
     def loads_files(part) -> bool:
         if isinstance(part, dict):
-            return part.get('type') == 'LoadImageFromFile' or any(map(loads_files, part.values()))
+            return part.get('type') in ('LoadImageFromFile', 'LoadImageOnce') or any(
+                map(loads_files, part.values())
+            )
         return isinstance(part, list | tuple) and any(map(loads_files, part))
 
     return loads_files(cfg[f'{split}_dataloader'].dataset.to_dict())

@@ -5,13 +5,13 @@
 
 ``photos``: 210 ImageNet photos of 35 classes, put together to 6 things such as food or balls (54
 to 18 a class). IMAGENET_SAMPLE has a folder a WordNet id. ``patches``: square patches of the photos
-in a folder (and below it), each pixel in one alone; which photo is a patch from? 100 to 24 a class. The photos may be those of Debian's mate-backgrounds and lomiri-wallpapers-16.04.
+in a folder (and below it), each pixel in one alone; which photo is a patch from? 70 to 24 a class.
+The photos may be those of Debian's mate-backgrounds and lomiri-wallpapers-16.04.
 
 The result is a folder a class, for tools/dataset_converters/split_folder.py.
 """
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
@@ -27,17 +27,17 @@ THINGS = {
     'clothes': 'n02892767 n03710721 n04026417 n04371430',
     'ball': 'n02799071 n04254680 n04409515',
 }
-EDGE, PATCH = 768, 64  # pixels: shorter edge of a photo, edge of a patch
-MOST, LEAST = 100, 24
+SMALL, EDGE, PATCH = 96, 768, 64  # pixels: shorter edge of a photo of either set, of a patch
+MOST, LEAST = 70, 24
 
 
 def things(source: Path, out: Path) -> None:
-    """Copy the photos into one folder a thing."""
+    """Put the photos, made small, into one folder a thing."""
     for name, ids in THINGS.items():
         (out / name).mkdir(parents=True)
         for wnid in ids.split():
             for path in sorted((source / wnid).iterdir()):
-                shutil.copy(path, out / name / f'{path.stem}.jpg')
+                _shrink(path, SMALL).save(out / name / f'{path.stem}.png')
 
 
 def patches(source: Path, out: Path) -> None:
@@ -45,10 +45,7 @@ def patches(source: Path, out: Path) -> None:
     photos = sorted((path for path in source.rglob('*.jpg')), key=lambda path: path.name)
     numbers = np.geomspace(MOST, LEAST, len(photos)).round().astype(int)
     for path, number in zip(photos, numbers):
-        with Image.open(path) as image:
-            image = image.convert('RGB')
-            scale = EDGE / min(image.size)
-            image = image.resize([round(edge * scale) for edge in image.size], Image.LANCZOS)
+        image = _shrink(path, EDGE)
         places = [(x, y) for y in range(0, image.height - PATCH + 1, PATCH)
                   for x in range(0, image.width - PATCH + 1, PATCH)]  # fmt: skip
         (out / path.stem).mkdir(parents=True)
@@ -57,6 +54,14 @@ def patches(source: Path, out: Path) -> None:
             x, y = places[k]
             patch = image.crop((x, y, x + PATCH, y + PATCH))
             patch.save(out / path.stem / f'{x:04}_{y:04}.png')
+
+
+def _shrink(path: Path, edge: int) -> Image.Image:
+    with Image.open(path) as image:
+        image = image.convert('RGB')
+    image.info.pop('icc_profile', None)  # libpng would complain of some
+    scale = edge / min(image.size)
+    return image.resize([round(side * scale) for side in image.size], Image.LANCZOS)
 
 
 def main() -> None:

@@ -48,7 +48,7 @@ class Batch:
                 f'data_samples have {len(targets)} views of {len(targets[0])} targets, but there '
                 f'are {len(features)} features'
             )
-        return cls(features.chunk(len(targets)), targets, classifier, companions or {})
+        return cls(split_views(features, len(targets)), targets, classifier, companions or {})
 
     def plain_labels(self, slot: str) -> torch.Tensor:
         """Labels (N,) of the plain view, also where they are written as one-hot scores.
@@ -70,6 +70,11 @@ class Batch:
     def row_counts(self) -> list[int] | None:
         """Images of the plain view on each process; exchanged once, for all slots."""
         return row_counts(self.views[0])
+
+
+def split_views(rows: torch.Tensor, number: int) -> tuple[torch.Tensor, ...]:
+    """Cut rows (V * N, ...) into V views; a single one is not copied in the backward pass."""
+    return rows.chunk(number) if number > 1 else (rows,)
 
 
 def pure_labels_of(target: torch.Tensor, slot: str) -> torch.Tensor:
