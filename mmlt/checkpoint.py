@@ -26,6 +26,15 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmlt import safe_pickle
 
+# What a published checkpoint lacks, and no prediction needs: projectors, banks, companions.
+TRAINING_ONLY = (
+    'head.slots.contrast.*',
+    'head.slots.uniform.*',
+    'head.experts.*.slots.contrast.*',
+    'head.experts.*.slots.uniform.*',
+    'head.neck.*',
+    'companions.*',
+)
 _torch_load = torch.load
 _lock = threading.RLock()
 _trusted: set[str] = set()

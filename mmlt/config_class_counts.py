@@ -103,8 +103,9 @@ def set_class_counts(cfg: Config, spec) -> Config:
     counts = load_class_counts(spec)
     _replace(cfg._cfg_dict, old, spec)
     if len(counts) != len(load_class_counts(old)):
-        head = _inner_head(cfg)
-        for part in (head, cfg.get('data_preprocessor')):
+        companions = (cfg.get('model') or {}).get('companions') or {}
+        heads = [(c.get('model') or {}).get('head') for c in companions.values()]
+        for part in (_inner_head(cfg), *heads, cfg.get('data_preprocessor')):
             if part and 'num_classes' in part:
                 part.num_classes = len(counts)
     if isinstance(spec, Mapping) and 'val_fraction' in spec:

@@ -40,7 +40,13 @@ def leaves_with_different_models():
 def train_one_step(cfg):
     model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
     num_classes = cfg.data_preprocessor.num_classes
-    samples = [DataSample().set_gt_label(k) for k in (0, num_classes - 1)]
+    samples = [
+        DataSample(metainfo=dict(sample_idx=k)).set_gt_label(k) for k in (0, num_classes - 1)
+    ]
+    for companion in getattr(model, 'companions', {}).values():
+        if hasattr(companion, 'network'):  # a teacher without a checkpoint
+            companion._build()
+            companion.loaded = True
     size = cfg.model.backbone.get('img_size', 64)
     images = torch.randint(256, (2, 3, size, size), dtype=torch.uint8)
     if cfg.data_preprocessor.get('views') == 'pipeline':
@@ -61,9 +67,14 @@ def train_one_step(cfg):
 @pytest.mark.parametrize('leaf', leaves_with_different_models())
 def test_model_of_config_trains_one_step(leaf):
     cfg = copy.deepcopy(parsed(leaf))
-    # The depth does not change what is tested here, only the time it takes.
-    if cfg.model.backbone.get('depth', 0) > 50:
-        cfg.model.backbone.depth = 50
+    # Depth and memory do not change what is tested here, only the time it takes.
+    teacher = cfg.model.get('companions', {}).get('teacher')
+    backbone = cfg.model.backbone
+    for part in (backbone, backbone.get('backbone', {}), teacher.model.backbone if teacher else {}):
+        if part.get('depth', 0) > 50:
+            part.depth = 50
+    if cfg.model.head.get('neck', {}).get('size', 0) > 4096:
+        cfg.model.head.neck.size = 4096
     if cfg.model.backbone.type == 'VisionTransformer':
         cfg.model.backbone.arch = dict(
             embed_dims=768, num_layers=2, num_heads=12, feedforward_channels=3072

@@ -18,14 +18,16 @@ from mmpretrain.structures import DataSample
 
 import mmlt  # noqa: F401
 from mmlt.engine.hooks import EpochSeedHook
-from mmlt.models.slots import Batch
+from mmlt.models.slots import Batch, CompanionOutput
 
 NUM_CLASSES, WIDTH, STEPS = 6, 8, 4
 DRW = dict(type='DBMHead', joint=dict(type='ClassBalancedLoss', average='weights',
                                       criterion=dict(type='SoftmaxPairLoss')))  # fmt: skip
 # A small scale: at 32 the rounding of float32 is larger than what is compared.
 NCL = dict(type='NCLHead', classifier=dict(type='CosineLinear', scale=4.0),
-           margin=dict(type='DBMMargin'))  # fmt: skip
+           margin=dict(type='DBMMargin'), neck=dict(size=10))  # fmt: skip
+GML = dict(type='GMLHead', classifier=dict(scale=4.0), margin=dict(type='DBMMargin'),
+           queue_size=20, temperature=0.5)  # fmt: skip
 BCL = dict(type='BCLHead', neck=dict(hidden_channels=7, out_channels=5))
 
 
@@ -43,6 +45,9 @@ def scenarios() -> dict:
         bcl=train_steps([4, 4], views=3, **BCL),
         drw=train_steps([4, 4], **DRW),
         ncl=train_steps([4, 4], **NCL),
+        gml=train_steps([4, 4], views=2, **GML),
+        gml_unequal=train_steps([5, 3], views=2, **GML),
+        ncl_unequal=train_steps([5, 3], **NCL),
         bcl_unequal=contrast_of_unequal_batches([5, 3]),
         averaged=average_buffers(),
         metrics=evaluate_with_padding(),
@@ -105,9 +110,20 @@ class Wrapped(torch.nn.Module):
         super().__init__()
         self.parts = parts
 
-    def forward(self, features, samples):
+    def forward(self, features, samples, companions):
         head, features = self.parts['head'], self.parts['backbone'](features)
-        return head.loss((features,) * len(getattr(head, 'experts', (head,))), samples)
+        number = len(getattr(head, 'experts', (head,)))
+        return head.loss((features,) * number, samples, **companions)
+
+
+def companions_of(options, generator, sizes) -> dict:
+    """What a momentum encoder or a teacher makes of this process's rows."""
+    key = torch.randn(sum(sizes), WIDTH, generator=generator)[my_rows(sizes)]
+    logits = torch.randn(sum(sizes), NUM_CLASSES, generator=generator)[my_rows(sizes)]
+    output = CompanionOutput({1: (key,)}, {0: logits}, momentum=0.9)
+    return {'NCLHead': dict(momentum=output), 'GMLHead': dict(teacher=output)}.get(
+        options.get('type'), {}
+    )
 
 
 def train_steps(sizes, views=1, **options):
@@ -123,17 +139,20 @@ def train_steps(sizes, views=1, **options):
         features = torch.randn(views, sum(sizes), WIDTH, generator=generator)
         labels = torch.randint(NUM_CLASSES, (sum(sizes),), generator=generator)
         rows = my_rows(sizes)
+        ids = range(sum(sizes))[rows]
         samples = [
-            DataSample(metainfo=dict(view=view)).set_gt_label(label)
+            DataSample(metainfo=dict(view=view, sample_idx=i)).set_gt_label(label)
             for view in range(views)
-            for label in labels[rows].tolist()
+            for i, label in zip(ids, labels[rows].tolist())
         ]
+        companions = companions_of(options, generator, sizes)
         optimizer.zero_grad()
-        losses = model(features[:, rows].flatten(0, 1), samples)
+        losses = model(features[:, rows].flatten(0, 1), samples, companions)
         sum(losses.values()).backward()
         grads = {n: p.grad.clone() for n, p in module.named_parameters() if p.requires_grad}
         optimizer.step()
-        state = module.parts['head'].slots.state_dict()
+        state = {k: v for k, v in module.parts['head'].state_dict().items() if 'slots.' in k}
+        state = {k.replace('slots.', '', k.startswith('slots.')): v for k, v in state.items()}
         history.append(
             dict(
                 losses={name: loss.detach() for name, loss in losses.items()},
@@ -202,7 +221,7 @@ def evaluate_with_padding():
     return metric.evaluate(size=7)
 
 
-@pytest.mark.parametrize('scenario', ['equal', 'bcl', 'drw', 'ncl'])
+@pytest.mark.parametrize('scenario', ['equal', 'bcl', 'drw', 'ncl', 'gml'])
 def test_two_processes_equal_one_on_the_joined_batch(scenario, on_one, on_two):
     # BCE3S's bank is filled by then.
     assert all(loss > 0 for loss in on_one[scenario][-1]['losses'].values())
@@ -230,6 +249,19 @@ def test_banks_agree_when_batches_differ_in_size(on_two):
     for one, other in zip(first, second):
         torch.testing.assert_close(one['state'], other['state'], rtol=0, atol=0)
     assert sum(first[-1]['state']['contrast.seen']) == STEPS * 8
+
+
+@pytest.mark.parametrize('scenario', ['ncl_unequal', 'gml_unequal'])
+def test_queues_agree_when_batches_differ_in_size(scenario, on_one, on_two):
+    for step, one in enumerate(on_one[scenario]):
+        first, second = (rank[scenario][step]['state'] for rank in on_two)
+        torch.testing.assert_close(first, second, rtol=0, atol=0)
+        for name in one['state']:
+            if name.endswith('pointer'):
+                assert torch.equal(one['state'][name], first[name])
+            # GML's loss is that of the joined batch, whatever each process holds.
+            elif scenario == 'gml_unequal' and step == 0:
+                torch.testing.assert_close(one['state'][name], first[name])
 
 
 def test_buffer_averaging_leaves_the_bank_alone(on_two):

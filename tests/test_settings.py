@@ -24,7 +24,8 @@ LEAVES = sorted(
 # What the table does not name must not be there.
 EXTRAS = (
     'retraining', 'reweighting', 'max_norm', 'drift', 'margin', 'partner', 'power', 'negatives',
-    'sampler', 'correct_lam', 'accumulation', 'ties', 'taus',
+    'sampler', 'correct_lam', 'accumulation', 'ties', 'taus', 'companions', 'queue', 'distillation',
+    'undecayed', 'sync_bn', 'drop_last',
 )  # fmt: skip
 
 
@@ -151,6 +152,16 @@ def training_facts(leaf: str, cfg: Config) -> dict:
         'optimizer': optimizer.type,
         'momentum': optimizer.get('momentum'),
         'decay': optimizer.weight_decay,
+        'undecayed': [
+            key
+            for key, value in cfg.optim_wrapper.get('paramwise_cfg', {})
+            .get('custom_keys', {})
+            .items()
+            if value.decay_mult == 0
+        ]
+        or None,
+        'sync_bn': cfg.get('sync_bn'),
+        'drop_last': cfg.train_dataloader.get('drop_last'),
     }
 
 
@@ -193,7 +204,20 @@ def rates(cfg: Config, epochs: dict) -> dict:
 
 
 def model_facts(cfg: Config) -> dict:
-    return {'network': network(cfg.model.backbone)} | head_facts(cfg.model.head.to_dict())
+    found = {'network': network(cfg.model.backbone), 'companions': companions(cfg.model)}
+    return found | head_facts(cfg.model.head.to_dict())
+
+
+def companions(model) -> list[str] | None:
+    """What runs beside the model, on which views, and on which views the model runs."""
+    if 'companions' not in model:
+        return None
+    found = [f'the model on {tuple(model.get("views", (0,)))}']
+    for spec in model.companions.values():
+        companion = MODELS.build(spec.to_dict())
+        what = getattr(companion, 'momentum', None) or network(spec.model.backbone)
+        found.append(f'{spec.type} {what} on {companion.views}')
+    return found
 
 
 def head_facts(spec: dict) -> dict:
@@ -225,7 +249,10 @@ def single_head_facts(head, spec: dict) -> dict:
     joint, criterion = joint_name(head.loss_module, spec), getattr(contrast, 'criterion', None)
     if spec['type'] == 'BCLHead':
         joint += f' x {head.loss_module.loss_weight}'
-    projector = [part for part in getattr(contrast, 'projector', ()) if hasattr(part, 'weight')]
+    layers = getattr(contrast, 'projector', getattr(contrast, 'embedding', ()))
+    projector = [part for part in layers if isinstance(part, torch.nn.Linear)]
+    queue, base = getattr(contrast, 'queue', ()), (spec.get('neck') or {}).get('base', 2)
+    distillation = slots.get('distillation')
     return {
         'width': head.in_channels,
         'head': spec['type'],
@@ -238,12 +265,22 @@ def single_head_facts(head, spec: dict) -> dict:
         'negatives': 'batch'
         if getattr(head.loss_module, 'negative_sampling', None) == 'batch'
         else None,
-        'temperature': getattr(contrast, 'temperature', getattr(criterion, 'temperature', None)),
+        'temperature': temperature(contrast, criterion),
         'reduction': getattr(contrast, 'reduction', None),
         'hidden': projector[0].out_features if projector else None,
         'out': projector[-1].out_features if projector else None,
         'margin': margin(head),
+        'queue': (f'{len(queue)}, base {base}' if hasattr(contrast, 'sizes') else len(queue))
+        or None,
+        'distillation': distillation
+        and f'{distillation.loss_weight}, T {distillation.temperature}',
     }
+
+
+def temperature(contrast, criterion) -> float | None:
+    if hasattr(contrast, 'log_temperature'):
+        return round(contrast.log_temperature.exp().item(), 6)
+    return getattr(contrast, 'temperature', getattr(criterion, 'temperature', None))
 
 
 def joint_name(criterion, spec: dict) -> str:
@@ -255,7 +292,7 @@ def joint_name(criterion, spec: dict) -> str:
 
 def classifier(layer) -> str:
     name = type(layer).__name__.replace('TauNormLinear', 'Linear')
-    return f'{name} x {layer.scale}' if name == 'CosineLinear' else name
+    return f'{name} x {layer.scale}' if name.startswith('Cosine') else name
 
 
 def margin(head) -> str | None:
@@ -363,6 +400,18 @@ WRONG = {
     'another temperature': (
         'dbm/dbm-bcl_resnet50_imagenet-lt.py', 'temperature',
         lambda cfg: cfg.model.head.update(temperature=0.07),
+    ),
+    'no blur in the keys': (
+        'ncl/dbm-ncl_resnet32_cifar10-lt-if100.py', 'train views',
+        lambda cfg: cfg.train_dataloader.dataset.dataset.pipeline[0].transforms[1].pop(-2),
+    ),
+    'the teacher sees the compared view': (
+        'gml/gml_resnet50_imagenet-lt.py', 'companions',
+        lambda cfg: cfg.model.companions.teacher.update(views=(0, 1)),
+    ),
+    'weight decay of the temperature': (
+        'gml/dbm-gml_resnet32_cifar10-lt-if100.py', 'undecayed',
+        lambda cfg: cfg.optim_wrapper.pop('paramwise_cfg'),
     ),
     'no re-weighting': (
         'dbm/dbm-drw_resnet32_cifar10-lt-if100.py', 'reweighting',

@@ -2,6 +2,9 @@
 
     python tools/train_two_stage.py STAGE1 STAGE2 --work-dir DIR [flags of train.py]
 
+A teacher and its student: --hand-over model.companions.teacher.checkpoint, the place in STAGE2 that
+the last checkpoint of STAGE1 goes to in place of load_from.
+
 Every stage is a run of tools/train.py (tools/dist_train.sh with --gpus), into DIR/stage1 and
 DIR/stage2; its command is printed first, so that it can be run by hand. Flags that are not listed
 here go to both. Ends with both tables, or with the exit status of the stage that failed.
@@ -34,6 +37,12 @@ def parse_args() -> tuple[argparse.Namespace, list[str]]:
         action='store_true',
         help='go on where a run stopped: each stage from its last checkpoint, if it has one',
     )
+    parser.add_argument(
+        '--hand-over',
+        metavar='KEY',
+        default='load_from',
+        help='key of STAGE2 that is set to the last checkpoint of STAGE1; default: load_from',
+    )
     parser.add_argument('--gpus', type=int, default=1, metavar='N', help='processes of each stage')
     parser.add_argument(
         '--class-counts', metavar='NAME', help='of both stages, as train.py takes it'
@@ -61,6 +70,19 @@ def parse_args() -> tuple[argparse.Namespace, list[str]]:
 def options_of(stage: int, args: argparse.Namespace) -> list[str]:
     """The ``--cfg-options`` of a stage: its own after those of both."""
     return [*args.cfg_options, *getattr(args, f'stage{stage}_options')]
+
+
+def check_hand_over(args: argparse.Namespace) -> None:
+    """Refuse a key that the second stage does not have: its run would never look at it."""
+    if args.hand_over == 'load_from':
+        return
+    from mmengine.config import Config
+
+    place = Config.fromfile(args.stage2, import_custom_modules=False)
+    for part in args.hand_over.split('.'):
+        if not hasattr(place, 'get') or part not in place:
+            sys.exit(f'error: --hand-over {args.hand_over}: {args.stage2} has no such key')
+        place = place[part]
 
 
 def check_draws(args: argparse.Namespace) -> None:
@@ -160,16 +182,18 @@ def run_stage(stage: int, args: argparse.Namespace, flags: list[str], *options: 
 def main() -> None:
     """Run both stages, then print both tables."""
     args, flags = parse_args()
+    check_hand_over(args)
     check_draws(args)
     first = run_stage(1, args, flags)
     # mmengine's find_latest_checkpoint reads the same file; to import it takes seconds.
     last = Path(args.work_dir, 'stage1', 'last_checkpoint')
     if not last.exists():
         sys.exit(f'error: stage 1 wrote no checkpoint: {last} does not exist')
-    # A resumed stage 2 has its own weights: train.py --resume then ignores load_from.
+    # A resumed stage 2 has its own weights: train.py --resume then ignores load_from. A teacher is
+    # loaded again.
     named = Path(last.read_text().strip())
     here = last.with_name(named.name)  # also after the work dir was moved
-    second = run_stage(2, args, flags, f'load_from={here if here.is_file() else named}')
+    second = run_stage(2, args, flags, f'{args.hand_over}={here if here.is_file() else named}')
     print(f'# stage 1\n{first}# stage 2\n{second}', end='')
 
 

@@ -1,9 +1,9 @@
 # NCL (eqs. N1 to N7 of the README) without its momentum contrast on CIFAR-10-LT, imbalance 100,
-# three ResNet-32. Not the whole method: the README says what is missing.
+# three ResNet-32. The whole method is ncl_resnet32_cifar10-lt-if100.py.
 #
 #   python tools/train.py configs/ncl/ncl-no-contrast_resnet32_cifar10-lt-if100.py
 #
-# Not run. No paper has a number for it.
+# Not run. No paper here has a number for it.
 _base_ = [
     '../_base_/models/resnet32_cifar.py',
     '../_base_/datasets/cifar10-lt.py',
@@ -19,7 +19,13 @@ model = dict(
         num_experts=3,
         backbone=dict(type='CifarResNet', depth=32),
     ),
-    head=dict(type='NCLHead', num_classes=10, in_channels=64, class_counts=class_counts),
+    head=dict(
+        type='NCLHead',
+        num_classes=10,
+        in_channels=64,
+        class_counts=class_counts,
+        contrast=None,
+    ),
 )
 train_dataloader = dict(dataset=dict(class_counts=class_counts))
 val_evaluator = dict(class_counts=class_counts)

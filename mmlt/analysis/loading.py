@@ -6,8 +6,7 @@ from mmengine.config import Config
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmpretrain.registry import MODELS
 
-from mmlt.checkpoint import check_weights
-from mmlt.engine.hooks.strict_load_hook import TRAINING_ONLY
+from mmlt.checkpoint import TRAINING_ONLY, check_weights
 
 
 def open_model(cfg: Config, checkpoint: str):

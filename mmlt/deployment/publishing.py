@@ -11,8 +11,7 @@ import mmpretrain
 import torch
 
 from mmlt import checkpoint as checkpoints
-from mmlt.checkpoint import CheckpointError
-from mmlt.engine.hooks.strict_load_hook import TRAINING_ONLY
+from mmlt.checkpoint import TRAINING_ONLY, CheckpointError
 from mmlt.files import write_whole
 
 # A published file names nobody's folders.

@@ -12,7 +12,8 @@ margins       on the cosine or the angle of the label's logit (LDAM, DBM)
 geometry      separability and compactness; fisher, collapse: two more measures
 moments       the sums over samples that these three come from
 calibration   confidence against accuracy
-distillation  experts against each other, on all classes or on the hard ones (NCL)
+queues        several remembered items a class (GML)
+distillation  experts against each other, on all classes or on the hard ones (NCL); a teacher (GML)
 numerics      the few numerical pieces that all share
 checks        what arguments have to be, each check written once
 ============= ==================================================================
@@ -27,7 +28,12 @@ from mmlt.functional.calibration import (
 )
 from mmlt.functional.collapse import neural_collapse
 from mmlt.functional.contrastive import balanced_contrastive_loss, supervised_contrastive_loss
-from mmlt.functional.distillation import hard_classes, mask_easy_classes, mutual_distillation
+from mmlt.functional.distillation import (
+    hard_classes,
+    knowledge_distillation,
+    mask_easy_classes,
+    mutual_distillation,
+)
 from mmlt.functional.fisher import fisher_separability
 from mmlt.functional.geometry import (
     angular_distance,
@@ -57,6 +63,7 @@ from mmlt.functional.profiles import (
     step_class_counts,
     validation_counts,
 )
+from mmlt.functional.queues import class_log_means, class_queue_sizes, ring_slots
 from mmlt.functional.shots import shot_accuracy, shot_groups
 from mmlt.functional.uniformity import sigmoid_uniform_loss, softmax_uniform_loss
 
@@ -65,8 +72,10 @@ __all__ = [
     'balanced_contrastive_loss',
     'bank_similarity',
     'calibration_errors',
+    'class_log_means',
     'class_log_prior',
     'class_means',
+    'class_queue_sizes',
     'classifier_separability',
     'cos_plus_margin',
     'dbm_class_margin',
@@ -78,12 +87,14 @@ __all__ = [
     'feature_separability',
     'fisher_separability',
     'hard_classes',
+    'knowledge_distillation',
     'ldam_class_margin',
     'ldam_logits',
     'mask_easy_classes',
     'mutual_distillation',
     'neural_collapse',
     'reliability_bins',
+    'ring_slots',
     'sample_negatives',
     'sampling_probabilities',
     'separability_matrix',

@@ -1,18 +1,21 @@
-r"""Experts that learn from each other, and the classes that are hard to tell from the label.
+r"""Networks that learn from each other, and the classes that are hard to tell from the label.
 
-M experts give logits (M, N, K) of the same images::
+M experts give logits (M, N, K) of the same images, a teacher (N, K)::
 
     mutual distillation      each expert's probabilities against those of every other
     hard-category mining     all but the label and the classes nearest to it are masked
+    knowledge distillation   a student's softened probabilities against a teacher's
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mmlt.functional.checks import (
     check_choice,
     check_floating,
     check_labels,
+    check_positive,
     check_shape,
 )
 from mmlt.functional.numerics import upcast
@@ -139,6 +142,47 @@ def mask_easy_classes(logits: Tensor, hard: Tensor, mask: str = 'zero') -> Tenso
             f'hard must have shape {tuple(logits.shape[-2:])}, got {tuple(hard.shape)}'
         )
     return upcast(logits).masked_fill(~hard, 0.0 if mask == 'zero' else float('-inf'))
+
+
+def knowledge_distillation(student: Tensor, teacher: Tensor, temperature: float = 4.0) -> Tensor:
+    r"""Divergence of a student from its teacher, both softened.
+
+    .. math::
+        L = \frac{T^2}{N} \sum_n KL(\operatorname{softmax}(t_n / T) \|
+            \operatorname{softmax}(z_n / T))
+
+    The factor keeps the size of the gradient when T changes. None flows to the teacher.
+
+    Args:
+        student: Logits z. Half and bfloat16 are computed in float32.
+        teacher: Logits t.
+        temperature: T, > 0.
+
+    Shape:
+        student (N, K), teacher (N, K); returns a scalar, 0 for an empty batch.
+
+    Raises:
+        ValueError: Shapes that do not fit, or a temperature that is not positive.
+        TypeError: Logits that are not floating.
+
+    Source:
+        Hinton et al. (2015); GML as released, T = 4.
+
+    Example:
+        >>> zero = torch.zeros(1, 2)
+        >>> round(knowledge_distillation(zero, torch.tensor([[1.0, 0.0]]), 1.0).item(), 4)
+        0.1109
+    """
+    check_shape('student', student, 'N', 'K+')
+    check_shape('teacher', teacher, *student.shape)
+    check_floating('student', student)
+    check_floating('teacher', teacher)
+    check_positive('temperature', temperature)
+    # Autocast leaves these in float32, but not the division.
+    student = (upcast(student) / temperature).log_softmax(dim=1)
+    teacher = (upcast(teacher.detach()) / temperature).log_softmax(dim=1)
+    loss = F.kl_div(student, teacher.to(student.dtype), reduction='sum', log_target=True)
+    return temperature**2 / max(len(student), 1) * loss
 
 
 def check_num_hard(num_hard: int, num_classes: int) -> None:

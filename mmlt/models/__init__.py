@@ -1,3 +1,13 @@
-"""Modules with state: heads, slots, losses, layers, necks, backbones, preprocessors, TTA."""
+"""Modules with state: classifiers, heads, slots, losses, layers, necks, backbones, and others."""
 
-from mmlt.models import backbones, data_preprocessors, heads, layers, losses, necks, slots, tta
+from mmlt.models import (
+    backbones,
+    classifiers,
+    data_preprocessors,
+    heads,
+    layers,
+    losses,
+    necks,
+    slots,
+    tta,
+)

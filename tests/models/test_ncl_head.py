@@ -1,4 +1,7 @@
-"""NCL and DBM-NCL without their momentum contrast: equations, check list, precision, bad input."""
+"""NCL and DBM-NCL, their classified view: equations, check list, precision, bad input.
+
+The contrast is in test_queue_slots.py and test_companion_classifier.py.
+"""
 
 import pytest
 import torch
@@ -17,7 +20,8 @@ DBM = dict(classifier=dict(type='CosineLinear', scale=16.0), margin=dict(type='D
 
 def build(seed=1, **options):
     torch.manual_seed(seed)
-    config = dict(type='NCLHead', num_classes=K, in_channels=D, class_counts=COUNTS, num_hard=3)
+    config = dict(type='NCLHead', num_classes=K, in_channels=D, class_counts=COUNTS, num_hard=3,
+                  contrast=None)  # fmt: skip
     return MODELS.build(config | options).double()
 
 
@@ -192,6 +196,7 @@ def test_slots_are_merged_by_name_and_can_be_taken_out():
         (dict(head=dict(type='DBMHead')), TypeError, 'head is no argument of NCLHead'),
         (dict(margin=dict(type='DBMMargin')), ValueError, 'margin needs a classifier with cosines'),
         (dict(tempo=1), TypeError, 'tempo'),
+        (dict(contrast_weight=0.5), ValueError, 'contrast_weight=0.5 has no effect'),
     ],
 )
 def test_bad_arguments_are_refused(options, error, match):

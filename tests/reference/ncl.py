@@ -84,3 +84,17 @@ def dbm(cosines, labels, counts, scale, largest, tau=1.0):
         logits[y] = scale * math.cos(math.acos(row[y]) + margin)
         rows.append(logits)
     return rows
+
+
+def n9(queries, keys, queue, temperature):
+    """Contrast of one expert: each unit query, its own key, and the queue as negatives."""
+    losses = []
+    for q, k in zip(queries, keys):
+        row = [math.fsum(a * b for a, b in zip(q, u)) / temperature for u in (k, *queue)]
+        losses.append(ce(row, 0))
+    return mean(losses)
+
+
+def follow(own, other, momentum):
+    """Moving average of one list of numbers."""
+    return [momentum * a + (1 - momentum) * b for a, b in zip(own, other)]

@@ -37,9 +37,11 @@ PHOTO_TEST = ['ResizeEdge(edge=short, scale=256)', 'CenterCrop(crop_size=224)']
 IMAGENET_MEAN = dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), to_rgb=True)
 MIXED = ('plain', 'mixup', 'cutmix')
 RESNET32 = 'CifarResNet(depth=32)'
+RESNET56 = 'CifarResNet(depth=56)'
 RESNET34 = 'ResNet_CIFAR(depth=34), last BatchNorm 1'
 RESNET50 = 'ResNet(depth=50), last BatchNorm 1'
 RESNEXT50 = 'ResNeXt(depth=50, groups=32, width_per_group=4), last BatchNorm 1'
+RESNEXT101 = 'ResNeXt(depth=101, groups=32, width_per_group=8), last BatchNorm 1'
 RESNET152 = 'ResNet(depth=152), last BatchNorm 1, torchvision://resnet152'
 SGD = dict(optimizer='SGD', momentum=0.9)
 
@@ -99,11 +101,22 @@ SETTINGS = [
     # Networks.
     (['*resnet20*'], dict(network='CifarResNet(depth=20)', width=64), 'ours'),
     (['*resnet32_*'], dict(network=RESNET32, width=64), 'BCL 4.2; DBM; He et al. 2016'),
+    (['gml/teacher_resnet56*'], dict(network=RESNET56, width=64), 'GML, released code'),
     (['*resnet32x4*'], dict(network='CifarResNet(depth=32, width=4)', width=256), 'DBM suppl.'),
     (['*resnet34*'], dict(network=RESNET34, width=512), 'BCE3S, released code'),
     (['*resnet50*'], dict(network=RESNET50, width=2048), 'BCE3S E; BCL 4.2; DBM'),
     (['*resnext50*'], dict(network=RESNEXT50, width=2048), 'BCE3S E; BCL 4.2; DBM'),
     (['*resnet152*'], dict(network=RESNET152, width=2048), 'ours'),
+    (
+        ['gml/teacher_resnet152*'],
+        dict(network='ResNet(depth=152), last BatchNorm 1'),
+        'DBM: the teacher of ResNet-50',
+    ),
+    (
+        ['gml/teacher_resnext101*'],
+        dict(network=RESNEXT101, width=2048),
+        'GML, released code: the teacher of ResNeXt-50',
+    ),
     (
         ['*vit-base*'],
         {
@@ -364,7 +377,7 @@ SETTINGS = [
         'ours: recipe of mmpretrain',
     ),
     (['mixins/dbm*'], dict(head='DBMHead', margin='0.1, tau 1, hard'), 'ours'),
-    # NCL, without its contrast with a momentum encoder, and other experts.
+    # NCL, and other experts.
     (
         ['ncl/*resnet32*'],
         SGD | dict(
@@ -374,7 +387,7 @@ SETTINGS = [
         'NCL and DBM, released code: three ResNet-32, 400 epochs, batch 64; DBM: cosine',
     ),
     (
-        ['ncl/ncl-*', 'ncl/dbm-ncl-*'],
+        ['ncl/ncl*', 'ncl/dbm-ncl*'],
         dict(
             head='NCLHead', classifier='Linear', joint='BalancedSoftmaxLoss',
             ties=[
@@ -384,11 +397,25 @@ SETTINGS = [
         'NCL eqs. N1 to N7; 3 of 10 classes: DBM, released code',
     ),
     (
-        ['ncl/*ncl-*cifar100-*'],
+        ['ncl/*ncl*cifar100-*'],
         dict(ties=[
             'MutualDistillation x 0.6', 'HardCategoryMining x 1.0, 30 zero, distillation 0.6',
         ]),
         'NCL and DBM, released code: 30 of 100 classes',
+    ),
+    (
+        ['ncl/ncl_*cifar*', 'ncl/dbm-ncl_*', 'ncl/ncl_*digits*', 'ncl/ncl_*places*'],
+        {
+            'companions': ['the model on (0,)', 'MomentumEncoder 0.999 on (1,)'], 'queue': 1024,
+            'contrast': 'SoftmaxPairLoss x 1.0', 'temperature': 0.2, 'hidden': 64, 'out': 64,
+            'drop_last': True, 'views': ('pipeline',),
+        },
+        'NCL eqs. N8 to N10, released code',
+    ),
+    (
+        ['ncl/ncl_*cifar*', 'ncl/dbm-ncl_*cifar*'],
+        {'train views': [AUTO, SIM_BLUR]},
+        'NCL and DBM, released code',
     ),
     (
         ['ncl/*_multistep'],
@@ -396,9 +423,50 @@ SETTINGS = [
         'NCL, released code: steps at 320 and 360',
     ),
     (
-        ['ncl/dbm-ncl-*'],
+        ['ncl/dbm-ncl*'],
         dict(classifier='CosineLinear x 32.0', margin='0.1, tau 1, hard'),
         'DBM: s = 32, K = 0.1 (released code: s = 16)',
+    ),
+    (
+        ['ncl/ncl_resnet50_imagenet-lt', 'ncl/ncl_resnet50_inat2018', 'ncl/ncl_*places*'],
+        {
+            'classifier': 'CosineBiasLinear x 16.0', 'sync_bn': 'torch', 'train views': [RAND],
+            'network': f'3 x {RESNET50}', 'decay': 2e-4,
+        } | SGD,
+        'NCL, released code',
+    ),
+    (
+        ['ncl/ncl_resnet50_imagenet-lt'],
+        dict(
+            epochs=200, batch=256, rates={1: 0.2, 101: 0.10005, 200: 1.123e-4},
+            ties=[
+                'MutualDistillation x 0.6', 'HardCategoryMining x 1.0, 300 zero, distillation 0.6',
+            ],
+        ),
+        'NCL, released code',
+    ),
+    (
+        ['ncl/ncl_resnet50_inat2018'],
+        dict(
+            classifier='CosineBiasLinear x 32.0', epochs=400, batch=512,
+            rates={1: 0.2, 201: 0.1, 400: 3.084e-6},
+            ties=[
+                'MutualDistillation x 0.6', 'HardCategoryMining x 1.0, 2442 zero, distillation 0.6',
+            ],
+        ),
+        'NCL, released code',
+    ),
+    (
+        ['ncl/ncl_*places*'],
+        {
+            'network': f'3 x {RESNET152}', 'epochs': 30, 'batch': 256,
+            'rates': {1: 0.0093333, 2: 0.012, 5: 0.02, 6: 0.02, 10: 0.02, 11: 0.002, 21: 2e-4},
+            'queue': 65536, 'out': 1024, 'hidden': 2048, 'train views': [RAND, PHOTO_SIM],
+            'ties': [
+                'MutualDistillation x 0.6', 'HardCategoryMining x 1.0, 122 zero, distillation 0.6',
+            ],
+        },
+        'NCL, released code',
     ),
     (
         ['ncl/balpoe-like*', 'ncl/ensemble-bs*'],
@@ -412,7 +480,93 @@ SETTINGS = [
     (['ncl/balpoe-like*'], dict(taus=[0.0, 1.0, 2.0]), 'BalPoE: its three priors'),
     (
         ['ncl/*digits*'],
-        dict(network='3 x CifarResNet(depth=20)', width=64),
+        {
+            'network': '3 x CifarResNet(depth=20)', 'width': 64, 'queue': 128, 'drop_last': None,
+            'train views': [['RandomCrop(crop_size=8, padding=1)']] * 2,
+        },
         'ours',
     ),
+    # GML.
+    (
+        ['gml/*'],
+        dict(
+            head='TripartiteHead', classifier='CosineLinear x 30.0', joint='BalancedSoftmaxLoss',
+            drop_last=True,
+        ),
+        'GML, released code: cosines times 30',
+    ),
+    (
+        ['gml/*cifar*'],
+        SGD | dict(
+            epochs=200, batch=64, decay=2e-4,
+            rates={1: 0.02, 2: 0.04, 5: 0.1, 6: 0.1, 7: 0.0999935, 200: 6.489e-6},
+        ),
+        'DBM, implementation details',
+    ),
+    (
+        ['gml/gml*', 'gml/dbm-gml*'],
+        {
+            'head': 'GMLHead', 'contrast': 'BalancedSoftmaxLoss x 1.0', 'temperature': 0.1,
+            'queue': '4096, base 2', 'hidden': 64, 'out': 32, 'distillation': '1.0, T 4.0',
+            'companions': ['the model on (0, 1)', f'FrozenTeacher {RESNET56} on (0, 2)'],
+            'undecayed': ['log_temperature'], 'views': ('pipeline',), 'train views': [AUTO] * 3,
+        },
+        'GML eqs. G1 to G6 on CIFAR, released code',
+    ),
+    (
+        ['gml/*_released'],
+        dict(
+            batch=128, decay=5e-4,
+            rates={1: 0.02, 5: 0.1, 161: 0.1, 162: 0.01, 181: 0.01, 182: 0.001, 200: 0.001},
+        ),
+        'GML, released code',
+    ),
+    (
+        ['gml/*imagenet-lt*', 'gml/*inat2018*'],
+        {'sync_bn': 'torch', 'train views': [RAND]} | SGD,
+        'GML, released code; DBM: RandAugment',
+    ),
+    (
+        ['gml/*imagenet-lt*'],
+        dict(epochs=90, batch=128, decay=5e-4, rates={1: 0.05, 46: 0.025, 90: 1.523e-5}),
+        'GML, released code; DBM suppl.',
+    ),
+    (
+        ['gml/*inat2018*'],
+        dict(epochs=100, batch=128, decay=2e-4, rates={1: 0.02, 51: 0.01, 100: 4.934e-6}),
+        'DBM suppl.; the cosine: ours',
+    ),
+    (
+        ['gml/gml*imagenet-lt*', 'gml/dbm-gml*imagenet-lt*', 'gml/gml*inat*', 'gml/dbm-gml*inat*'],
+        {
+            'temperature': 0.07, 'queue': '16384, base 3', 'hidden': 2048, 'out': 1024,
+            'distillation': None, 'train views': [RAND, PHOTO_SIM, PHOTO_SIM],
+            'companions': [
+                'the model on (0, 1)',
+                'FrozenTeacher ResNet(depth=152), last BatchNorm 1 on (0, 2)',
+            ],
+        },
+        'GML, released code; DBM: SimAugment',
+    ),
+    (
+        ['gml/gml_resnext50*', 'gml/dbm-gml_resnext50*'],
+        dict(companions=['the model on (0, 1)', f'FrozenTeacher {RESNEXT101} on (0, 2)']),
+        'GML, released code',
+    ),
+    (['gml/gml*inat*', 'gml/dbm-gml*inat*'], dict(queue='32768, base 3'), 'ours: size'),
+    (['gml/dbm-gml*'], dict(margin='0.1, tau 1, hard'), 'DBM: K = 0.1'),
+    (['gml/dbm-gml*cifar*', 'gml/dbm-gml*digits*'], dict(classifier='CosineLinear x 32.0'), 'DBM'),
+    (
+        ['gml/gml*digits*', 'gml/dbm-gml*digits*'],
+        {
+            'queue': '128, base 2',
+            'companions': [
+                'the model on (0, 1)', 'FrozenTeacher CifarResNet(depth=32) on (0, 2)',
+            ],
+            'train views': [['RandomCrop(crop_size=8, padding=1)']] * 3,
+        },
+        'ours',
+    ),
+    (['gml/*digits*'], dict(drop_last=None), 'ours'),
+    (['gml/teacher*digits*'], dict(network='CifarResNet(depth=32)'), 'ours'),
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 from mmpretrain.registry import HOOKS
 
 from mmlt.engine.bare_model import bare_model
+from mmlt.models.slots import MomentumQueue
 
 
 @HOOKS.register_module()
@@ -16,9 +17,10 @@ class IdleSlotHook(Hook):
     """Warn after the first epochs of slots that train nothing, or whose projections collapsed.
 
     Looked at: losses that were 0 all through the last epoch, margins that were never applied,
-    memory banks that lack classes, and projections that are all the same, those in a bank or those
-    of a batch (mean pairwise cosine above ``collapse``): the contrast loss is at its ceiling then,
-    and stays there.
+    memory banks that lack classes, and projections that are all the same, those in a bank or a
+    queue or those of a batch (mean pairwise cosine above ``collapse``): the contrast loss is at its
+    ceiling then, and stays there. The slots of experts are looked at one by one, their losses as
+    the sum that is trained.
 
     Args:
         epochs (int): When to look, >= 1; at the end of a shorter run. Defaults to 3: the first
@@ -79,9 +81,13 @@ class IdleSlotHook(Hook):
             )
         if isinstance(getattr(slot, 'bank', None), torch.Tensor):
             found += self._bank_faults(slot)
+        elif isinstance(slot, MomentumQueue):
+            found += self._collapse(slot.queue, 'keys of the queue')
         elif name in self._projections:
-            found += self._collapse(self._projections[name], 'images of a batch')
-        history = runner.message_hub.log_scalars.get(f'train/loss_{name}')
+            found += self._collapse(self._projections[name], 'projections of all images of a batch')
+        first = not name.startswith('experts.') or name.startswith('experts.0.')
+        name = name.split('.')[-1]
+        history = runner.message_hub.log_scalars.get(f'train/loss_{name}') if first else None
         if history is not None and not found:
             losses = history.data[0][-self._length :]
             if len(losses) and not losses.any():
@@ -104,7 +110,7 @@ class IdleSlotHook(Hook):
                 f'{slot.fill_samples} images), so nothing is contrasted: train longer, or lower '
                 'neck.fill_epochs'
             ]
-        return self._collapse(slot.bank, 'classes')
+        return self._collapse(slot.bank, 'projections of all classes')
 
     @torch.no_grad()
     def _collapse(self, rows: torch.Tensor, what: str) -> list[str]:
@@ -113,7 +119,7 @@ class IdleSlotHook(Hook):
         mean = float((rows.sum(dim=0).square().sum() - number) / max(1, number * (number - 1)))
         if number > 1 and mean > self.collapse:
             return [
-                f'the projections of all {what} are the same (mean pairwise cosine {mean:.4f}): '
+                f'the {what} are the same (mean pairwise cosine {mean:.4f}): '
                 'the contrast loss is at its ceiling and stays there; the likely cure is a lower '
                 'rate (a third, a tenth) with a warm-up of some epochs'
             ]
@@ -130,8 +136,12 @@ class IdleSlotHook(Hook):
 
 
 def _slots(runner) -> list:
-    """The slots of the head that are not at rest; none of another head."""
+    """The slots of the head and of its experts that are not at rest; none of another head."""
     head = getattr(bare_model(runner), 'head', None)
-    slots = getattr(head, 'slots', None) or {}
-    resting = getattr(head, 'resting', ())
-    return [(name, slot) for name, slot in slots.items() if name not in resting]
+    heads = {'': head} | {f'experts.{m}.': e for m, e in enumerate(getattr(head, 'experts', ()))}
+    return [
+        (prefix + name, slot)
+        for prefix, inner in heads.items()
+        for name, slot in (getattr(inner, 'slots', None) or {}).items()
+        if name not in getattr(inner, 'resting', ())
+    ]

@@ -8,13 +8,7 @@ from mmengine.runner import IterBasedTrainLoop
 from mmengine.runner.base_loop import BaseLoop
 from mmpretrain.registry import HOOKS
 
-from mmlt.checkpoint import CheckpointError, check_weights
-
-# What a published checkpoint lacks, and no prediction needs.
-TRAINING_ONLY = (
-    *('head.slots.contrast.*', 'head.slots.uniform.*', 'head.neck.*'),
-    *('head.experts.*.slots.contrast.*', 'head.experts.*.slots.uniform.*'),
-)
+from mmlt.checkpoint import TRAINING_ONLY, CheckpointError, check_weights
 
 
 @HOOKS.register_module()

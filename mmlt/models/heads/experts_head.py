@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn as nn
-from mmpretrain.evaluation.metrics import Accuracy
 from mmpretrain.models.heads import ClsHead
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
 from mmlt.models.build import as_spec, build_part, merge_spec
+from mmlt.models.heads.parts import accuracies
 from mmlt.models.heads.tripartite_head import TripartiteHead
-from mmlt.models.slots import Batch, ExpertBatch
+from mmlt.models.slots import Batch, CompanionOutput, ExpertBatch
 from mmlt.models.targets import ViewSamples, view_targets
 
 
@@ -112,23 +112,25 @@ class ExpertsHead(ClsHead):
             # The targets once, not once an expert.
             targets = view_targets(data_samples)
             data_samples = ViewSamples(data_samples[: len(targets[0])], targets)
+        batches = []
+        for m, (inner, feature) in enumerate(zip(self.experts, features)):
+            own = {name: _of_expert(found, m, len(features)) for name, found in companions.items()}
+            first = batches[0] if batches else None
+            batches.append(Batch.of(feature, data_samples, inner.classifier, own, first))
         losses = {}
-        for inner, feature in zip(self.experts, features):
-            for name, loss in inner.loss((feature,), data_samples, **companions).items():
+        for inner, batch in zip(self.experts, batches):
+            for name, loss in inner.slot_losses(batch).items():
                 losses[name] = losses[name] + loss if name in losses else loss
-        batch = ExpertBatch(
-            [
-                Batch.of(feature, data_samples, inner.classifier, companions)
-                for inner, feature in zip(self.experts, features)
-            ],
-            [inner.slots['joint'] for inner in self.experts],
-        )
+        batch = ExpertBatch(batches, [inner.slots['joint'] for inner in self.experts])
         losses |= {
             f'loss_{name}': tie(batch)
             for name, tie in self.slots.items()
             if name not in self.resting
         }
-        return losses | self._accuracy(batch) if self.cal_acc else losses
+        if self.cal_acc:
+            logits = sum(batch.bare_logits(m) for m in range(len(self.experts)))
+            losses |= accuracies(logits, batch.plain_labels('cal_acc'), self.topk)
+        return losses
 
     def expert_logits(self, feats: tuple[torch.Tensor]) -> torch.Tensor:
         """Compute the test-time logits (M, N, K) of each expert."""
@@ -185,12 +187,10 @@ class ExpertsHead(ClsHead):
             wanted = f'a name other than {taken}' if name in taken else 'a name'
             raise ValueError(f'slots must have {wanted} for each tie, got {name!r}')
 
-    def _accuracy(self, batch: ExpertBatch) -> dict:
-        labels = batch.plain_labels('cal_acc')
-        logits = sum(batch.bare_logits(m) for m in range(len(self.experts)))
-        topk = self.topk if isinstance(self.topk, tuple) else (self.topk,)
-        found = Accuracy.calculate(logits, labels, topk=topk)
-        return {f'accuracy_top-{k}': accuracy for k, accuracy in zip(topk, found)}
+
+def _of_expert(output, expert: int, number: int):
+    """What concerns one expert of a companion's output; anything else as it is."""
+    return output.of_expert(expert, number) if isinstance(output, CompanionOutput) else output
 
 
 def _head_specs(head, num_experts: int | None) -> list:

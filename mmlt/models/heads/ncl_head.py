@@ -11,16 +11,22 @@ _OWN = ('expert', 'keep_experts', 'keep_features', 'topk', 'cal_acc', 'init_cfg'
 
 @MODELS.register_module()
 class NCLHead(ExpertsHead):
-    r"""Nested collaborative learning, **without its contrast with a momentum encoder**.
+    r"""Nested collaborative learning.
 
     .. math::
-        L_{cls} = r_{ce} \sum_m CE(b^m, y) + D(b) + r_{hcm} \sum_m CE(h^m, y) + D(h), \quad
-        b^m_k = z^m_k + \log n_k
+        L = r_{ce} \sum_m CE(b^m, y) + D(b) + r_{hcm} \sum_m CE(h^m, y) + D(h)
+            + r_{con} \sum_m L^m_{con}, \quad b^m_k = z^m_k + \log n_k
 
-    D is :class:`MutualDistillation` (slot ``distillation``), the last two terms are
-    :class:`HardCategoryMining` (slot ``mining``). The paper adds, on CIFAR-LT and Places-LT, a
-    self-supervised contrast of each expert with a momentum encoder; it is not here yet, so the
-    paper's numbers are not those of this head.
+    D is :class:`MutualDistillation` (slot ``distillation``), the next two terms are
+    :class:`HardCategoryMining` (slot ``mining``), the last one is a :class:`MomentumQueue` in each
+    expert (slot ``contrast``). It needs a momentum encoder beside the model::
+
+        model = dict(type='CompanionClassifier',
+                     companions=dict(momentum=dict(type='MomentumEncoder')),
+                     head=dict(type='NCLHead', ...), ...)
+
+    and two views of the pipeline. NCL on ImageNet-LT and iNaturalist has no contrast:
+    ``contrast=None``, in the stock ``ImageClassifier``.
 
     Args:
         num_classes (int): Number of classes K.
@@ -29,6 +35,7 @@ class NCLHead(ExpertsHead):
         num_experts (int): M. Defaults to 3.
         joint_weight (float): r_ce; short for ``joint.loss_weight``. Defaults to 1.0.
         mining_weight (float): r_hcm; short for ``mining.loss_weight``. Defaults to 1.0.
+        contrast_weight (float): r_con; short for ``contrast.loss_weight``. Defaults to 1.0.
         distillation_weight (float): lambda of both D; short for ``distillation.loss_weight`` and
             ``mining.distillation_weight``; 0 leaves them out. Defaults to 0.6.
         num_hard (int, optional): Short for ``mining.num_hard``. Defaults to 30 percent of the
@@ -37,7 +44,8 @@ class NCLHead(ExpertsHead):
         slots (dict, optional): Merged into the two slots by name; None as config takes one out.
         **parts: Parts of each expert's :class:`TripartiteHead`, and ``expert``, ``keep_experts``,
             ``keep_features``, ``topk``, ``cal_acc`` and ``init_cfg`` of :class:`ExpertsHead`.
-            ``classifier`` is linear by default, ``joint`` the ``BalancedSoftmaxLoss``.
+            ``classifier`` is linear by default, ``joint`` the ``BalancedSoftmaxLoss``,
+            ``contrast`` the ``SoftmaxPairLoss``, ``neck`` the ``MomentumQueue``.
             ``classifier=dict(type='CosineLinear', scale=32.0), margin=dict(type='DBMMargin')`` is
             DBM-NCL; its released code has scale 16.
 
@@ -49,8 +57,8 @@ class NCLHead(ExpertsHead):
 
     Example:
         >>> head = NCLHead(10, 64, class_counts='cifar10-lt-if100')
-        >>> head.slots['mining'].num_hard
-        3
+        >>> head.slots['mining'].num_hard, len(head.experts[0].slots['contrast'].queue)
+        (3, 1024)
     """
 
     def __init__(
@@ -61,6 +69,7 @@ class NCLHead(ExpertsHead):
         num_experts: int = 3,
         joint_weight: float | None = None,
         mining_weight: float | None = None,
+        contrast_weight: float | None = None,
         distillation_weight: float | None = None,
         num_hard: int | None = None,
         hard_mask: str | None = None,
@@ -71,9 +80,17 @@ class NCLHead(ExpertsHead):
             raise TypeError('head is no argument of NCLHead: give it the parts, such as classifier')
         own = {name: parts.pop(name) for name in _OWN if name in parts}
         defaults = dict(
-            classifier=dict(type='torch.nn.Linear'), joint=dict(type='BalancedSoftmaxLoss')
+            classifier=dict(type='torch.nn.Linear'),
+            joint=dict(type='BalancedSoftmaxLoss'),
+            contrast=dict(type='SoftmaxPairLoss'),
+            neck=dict(type='MomentumQueue'),
         )
-        parts = merge_parts(defaults, parts, joint_weight=(joint_weight, 'joint.loss_weight'))
+        parts = merge_parts(
+            defaults,
+            parts,
+            joint_weight=(joint_weight, 'joint.loss_weight'),
+            contrast_weight=(contrast_weight, 'contrast.loss_weight'),
+        )
         ties = merge_parts(
             dict(
                 distillation=dict(type='MutualDistillation'), mining=dict(type='HardCategoryMining')

@@ -1,5 +1,7 @@
 """How a preset's defaults and what a user gives become the parts of a head."""
 
+import torch
+from mmpretrain.evaluation.metrics import Accuracy
 from torch import nn
 
 from mmlt.models.build import as_spec, merge_spec
@@ -99,6 +101,23 @@ def slot_specs(joint, margin, joint_views, contrast, neck, uniform, slots) -> di
             raise ValueError(f'slots must have {taken} for each slot, got {name!r}')
         specs[name] = as_spec(f'slots.{name}', spec)
     return specs
+
+
+def accuracies(logits: torch.Tensor, labels: torch.Tensor, topk) -> dict:
+    """What ``cal_acc`` asks of a head: the accuracy of each k of ``topk`` on labels (N,).
+
+    Raises:
+        ValueError: Soft labels.
+
+    Example:
+        >>> accuracies(torch.eye(2), torch.tensor([0, 1]), 1)
+        {'accuracy_top-1': tensor([100.])}
+    """
+    if labels.dim() == 2:
+        raise ValueError('cal_acc needs labels, but the batch has soft labels: turn it off')
+    topk = topk if isinstance(topk, tuple) else (topk,)
+    found = Accuracy.calculate(logits, labels, topk=topk)
+    return {f'accuracy_top-{k}': accuracy for k, accuracy in zip(topk, found)}
 
 
 def several_features(head: str, features) -> str:

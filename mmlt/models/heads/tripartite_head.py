@@ -2,7 +2,6 @@
 
 import torch
 import torch.nn as nn
-from mmpretrain.evaluation.metrics import Accuracy
 from mmpretrain.models.heads import ClsHead
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
@@ -10,7 +9,7 @@ from mmpretrain.structures import DataSample
 from mmlt.class_counts import load_class_counts
 from mmlt.models.build import build_part, merge_spec
 from mmlt.models.heads.checkpoint import rename_slots, settle_class_counts
-from mmlt.models.heads.parts import part_spec, several_features, slot_specs
+from mmlt.models.heads.parts import accuracies, part_spec, several_features, slot_specs
 from mmlt.models.losses import BalancedSoftmaxLoss, ClassBalancedLoss
 from mmlt.models.slots import Batch
 
@@ -119,12 +118,18 @@ class TripartiteHead(ClsHead):
     def loss(self, feats: tuple[torch.Tensor], data_samples, **companions) -> dict:
         """Hand each slot the batch; add what ``cal_acc`` asks for."""
         batch = Batch.of(self.pre_logits(feats), data_samples, self.classifier, companions)
-        losses = {
+        losses = self.slot_losses(batch)
+        if self.cal_acc:
+            losses |= accuracies(self.classifier(batch.views[0]), batch.targets[0], self.topk)
+        return losses
+
+    def slot_losses(self, batch: Batch) -> dict:
+        """Compute ``loss_{name}`` of each slot that is not at rest."""
+        return {
             f'loss_{name}': slot(batch)
             for name, slot in self.slots.items()
             if name not in self.resting
         }
-        return losses | self._accuracy(batch) if self.cal_acc else losses
 
     def forward(self, feats: tuple[torch.Tensor]) -> torch.Tensor:
         """Compute the test-time logits (N, K) of the last item (N, D) of ``feats``."""
@@ -153,14 +158,6 @@ class TripartiteHead(ClsHead):
                 # A copy: a row of the batch would drag the whole batch into a pickle.
                 sample.set_field(features.clone(), 'features')
         return predictions
-
-    def _accuracy(self, batch: Batch) -> dict:
-        if batch.targets[0].dim() == 2:
-            raise ValueError('cal_acc needs labels, but the batch has soft labels: turn it off')
-        topk = self.topk if isinstance(self.topk, tuple) else (self.topk,)
-        logits = self.classifier(batch.views[0])
-        found = Accuracy.calculate(logits, batch.targets[0], topk=topk)
-        return {f'accuracy_top-{k}': accuracy for k, accuracy in zip(topk, found)}
 
     @property
     def loss_module(self) -> nn.Module:

@@ -1,4 +1,5 @@
 from mmlt.models.layers.constant_margin import ConstantMargin
+from mmlt.models.layers.cosine_bias_linear import CosineBiasLinear
 from mmlt.models.layers.cosine_linear import CosineLinear
 from mmlt.models.layers.dbm_margin import DBMMargin
 from mmlt.models.layers.ldam_margin import LDAMMargin
@@ -11,6 +12,7 @@ from mmlt.models.layers.unit_feature_linear import UnitFeatureLinear
 
 __all__ = [
     'ConstantMargin',
+    'CosineBiasLinear',
     'CosineLinear',
     'DBMMargin',
     'LDAMMargin',

@@ -11,15 +11,8 @@ from mmlt.models.build import build_part, merge_spec
 from mmlt.models.gather import gather_rows
 from mmlt.models.losses import PairCriterion
 from mmlt.models.slots.batch import Batch, split_views
+from mmlt.models.state import state
 from mmlt.models.targets import one_hot
-
-
-def _state(tensor: torch.Tensor) -> nn.Parameter:
-    # A parameter without gradient rather than a buffer: it is in the state dict and moves with the
-    # module, but neither DDP's buffer broadcast nor mmengine's SyncBuffersHook, which averages all
-    # buffers over the processes, can touch what is already equal on all of them. It must be of a
-    # floating type: mmengine takes the mean of every parameter when it initialises the weights.
-    return nn.Parameter(tensor, requires_grad=False)
 
 
 @MODELS.register_module()
@@ -109,8 +102,8 @@ class MemoryBankNeck(BaseModule):
         self.temperature = temperature
         self.reduction = reduction
         self.fill_samples = int(fill_epochs * sum(counts))
-        self.bank = _state(torch.zeros(num_classes, out_channels))
-        self.seen = _state(torch.zeros(num_classes))
+        self.bank = state(torch.zeros(num_classes, out_channels))
+        self.seen = state(torch.zeros(num_classes))
         spec = merge_spec(dict(type='SigmoidPairLoss'), criterion or {})
         self.criterion = build_part(spec, class_counts=class_counts)
         if not isinstance(self.criterion, PairCriterion):

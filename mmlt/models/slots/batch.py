@@ -1,7 +1,7 @@
 """All that a slot may see of a batch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -17,6 +17,45 @@ WAY_OUT = (
 
 
 @dataclass(frozen=True)
+class CompanionOutput:
+    """What a companion, such as a teacher or a momentum encoder, made of the views it saw.
+
+    Args:
+        features (Mapping): View -> features (N, D) of each expert, in a tuple; one for all if the
+            companion has no experts. Without gradient, as everything here.
+        logits (Mapping): View -> logits (N, K), where the companion has a classifier.
+        momentum (float, optional): By how much a momentum encoder stays what it was in a step.
+
+    Example:
+        >>> output = CompanionOutput({1: (torch.zeros(2, 4), torch.ones(2, 4))})
+        >>> output.of_expert(1, 2).key
+        tensor([[1., 1., 1., 1.],
+                [1., 1., 1., 1.]])
+    """
+
+    features: Mapping[int, tuple[torch.Tensor, ...]]
+    logits: Mapping[int, torch.Tensor] = field(default_factory=dict)
+    momentum: float | None = None
+
+    @property
+    def key(self) -> torch.Tensor:
+        """Features (N, D) of the last view that the companion saw: what queues remember."""
+        return self.features[max(self.features)][0]
+
+    def of_expert(self, expert: int, number: int) -> 'CompanionOutput':
+        """What concerns one expert of several."""
+        found = {len(features) for features in self.features.values()}
+        if found == {1}:
+            return self
+        if found != {number}:
+            raise ValueError(
+                f'a companion gives features of {sorted(found)} experts, the head has {number}'
+            )
+        features = {view: (found[expert],) for view, found in self.features.items()}
+        return replace(self, features=features)
+
+
+@dataclass(frozen=True)
 class Batch:
     """Features and targets of V views of N images, the classifier, and what runs beside it.
 
@@ -26,7 +65,10 @@ class Batch:
         views (Sequence[Tensor]): V x (N, D) features, the plain view first.
         targets (Sequence[Tensor]): V x (N,) labels or (N, K) soft labels.
         classifier (Module): The layer that the test uses.
-        companions (Mapping): Outputs of what else saw the images, such as a teacher.
+        companions (Mapping): Name -> :class:`CompanionOutput` of what else saw the images.
+        samples (Sequence): Data samples of the plain view, N of them.
+        first (Batch, optional): The batch of the first of several experts: what the experts have
+            in common is found out once.
 
     Example:
         >>> batch = Batch([torch.rand(2, 4)], [torch.tensor([0, 1])], nn.Linear(4, 3))
@@ -38,9 +80,11 @@ class Batch:
     targets: Sequence[torch.Tensor]
     classifier: nn.Module
     companions: Mapping = field(default_factory=dict)
+    samples: Sequence = ()
+    first: 'Batch | None' = None
 
     @classmethod
-    def of(cls, features, data_samples, classifier, companions=None) -> 'Batch':
+    def of(cls, features, data_samples, classifier, companions=None, first=None) -> 'Batch':
         """Split features (V * N, D) into the views that the data samples tell of."""
         targets = view_targets(data_samples)
         if len(features) != sum(map(len, targets)):
@@ -48,7 +92,9 @@ class Batch:
                 f'data_samples have {len(targets)} views of {len(targets[0])} targets, but there '
                 f'are {len(features)} features'
             )
-        return cls(split_views(features, len(targets)), targets, classifier, companions or {})
+        samples = data_samples[: len(targets[0])]
+        views = split_views(features, len(targets))
+        return cls(views, targets, classifier, companions or {}, samples, first)
 
     def plain_labels(self, slot: str) -> torch.Tensor:
         """Labels (N,) of the plain view, also where they are written as one-hot scores.
@@ -66,10 +112,42 @@ class Batch:
         """
         return rows_of(self.classifier, slot)
 
+    def companion(self, name: str, slot: str) -> CompanionOutput:
+        """Output of the companion ``name``.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if name not in self.companions:
+            found = f'has {sorted(self.companions)}' if self.companions else 'has none'
+            raise ValueError(
+                f'{slot} needs the companion {name!r}, but the model {found}: take '
+                f"model=dict(type='CompanionClassifier', companions=dict({name}=...), ...), or "
+                'leave the slot out'
+            )
+        return self.companions[name]
+
     @cached_property
     def row_counts(self) -> list[int] | None:
-        """Images of the plain view on each process; exchanged once, for all slots."""
-        return row_counts(self.views[0])
+        """Images of the plain view on each process; exchanged once, for all slots and experts."""
+        return row_counts(self.views[0]) if self.first is None else self.first.row_counts
+
+    @cached_property
+    def image_ids(self) -> torch.Tensor:
+        """Number (N,) of each image in the training set, as a floating tensor.
+
+        Raises:
+            ValueError: The data samples do not tell.
+        """
+        if self.first is not None:
+            return self.first.image_ids
+        ids = [sample.get('sample_idx') for sample in self.samples]
+        if len(ids) != len(self.views[0]) or None in ids:
+            raise ValueError(
+                "the data samples need 'sample_idx', to know an image again: leave it among the "
+                'meta_keys of PackInputs'
+            )
+        return torch.tensor(ids, dtype=torch.float32).to(self.views[0].device, non_blocking=True)
 
 
 def split_views(rows: torch.Tensor, number: int) -> tuple[torch.Tensor, ...]:

@@ -1,0 +1,17 @@
+# As gml_resnet32_cifar100-lt-if100.py, with the recipe of the released GML.
+#
+#   python tools/train_two_stage.py configs/gml/teacher_resnet56_cifar100-lt-if100_released.py \
+#       configs/gml/gml_resnet32_cifar100-lt-if100_released.py \
+#       --work-dir work_dirs/gml_released --hand-over model.companions.teacher.checkpoint
+#
+# GML's README: 53.0 (best epoch on test). Not run.
+_base_ = './gml_resnet32_cifar100-lt-if100.py'
+
+# A tenth of the rate from epochs 162 and 182 on.
+param_scheduler = [
+    _base_.param_scheduler[0],
+    dict(type='MultiStepLR', milestones=[161, 181], gamma=0.1, by_epoch=True),
+]
+optim_wrapper = dict(optimizer=dict(weight_decay=5e-4))
+train_dataloader = dict(batch_size=128)
+auto_scale_lr = dict(base_batch_size=128)

@@ -1,0 +1,6 @@
+from mmlt.models.classifiers.companion import Companion
+from mmlt.models.classifiers.companion_classifier import CompanionClassifier
+from mmlt.models.classifiers.frozen_teacher import FrozenTeacher
+from mmlt.models.classifiers.momentum_encoder import MomentumEncoder
+
+__all__ = ['Companion', 'CompanionClassifier', 'FrozenTeacher', 'MomentumEncoder']

@@ -1,0 +1,169 @@
+"""A trained model that shows another what it makes of the images."""
+
+import ast
+import copy
+import logging
+from collections.abc import Sequence
+
+import torch
+import torch.nn as nn
+from mmengine.logging import print_log
+from mmengine.runner.checkpoint import CheckpointLoader
+from mmpretrain.registry import MODELS
+
+from mmlt.checkpoint import TRAINING_ONLY, CheckpointError, check_weights
+from mmlt.models.build import build_part
+from mmlt.models.classifiers.companion import Companion
+from mmlt.models.slots.batch import CompanionOutput
+
+
+@MODELS.register_module()
+class FrozenTeacher(Companion):
+    """A classifier with the weights of a checkpoint, in evaluation mode whatever the model is in.
+
+    It is built and loaded when training begins: a test, an export and a published model need
+    neither the file nor the memory. Its images are those of the model, so it must have been trained
+    on the same normalisation and the same classes; the checkpoint tells, and what differs is
+    refused.
+
+    Args:
+        model (dict): Config of the teacher, as ``model`` of the config that it was trained with.
+        checkpoint (str, optional): Its weights, a path or an address. Needed for training, unless
+            ``in_checkpoint`` and a resumed checkpoint has them.
+        views (Sequence[int]): Views of each image that it sees; the last is the one that queues
+            remember. Defaults to ``(0,)``.
+        in_checkpoint (bool): Whether the student's checkpoints hold the teacher too. Defaults to
+            False: a resumed run loads it from ``checkpoint`` again.
+
+    Raises:
+        ValueError: No checkpoint; other classes or another normalisation than the student's.
+        CheckpointError: Weights that do not fit the config.
+
+    Source:
+        GML (Suh and Seo, ICML 2023).
+
+    Example:
+        ``companions=dict(teacher=dict(type='FrozenTeacher', model=..., checkpoint='last.pth'))``
+    """
+
+    def __init__(
+        self,
+        model: dict,
+        checkpoint: str | None = None,
+        views: Sequence[int] = (0,),
+        in_checkpoint: bool = False,
+    ):
+        super().__init__(views)
+        if not isinstance(model, dict) or 'type' not in model:
+            raise TypeError(f'model must be the config of the teacher, with a type, got {model!r}')
+        self.spec = copy.deepcopy(model)
+        self.checkpoint = checkpoint
+        self.saved = in_checkpoint
+        self.network = None
+        self.loaded = False
+        if in_checkpoint:
+            self._build()
+        self._register_load_state_dict_pre_hook(self._note_weights)
+
+    def __deepcopy__(self, memo):
+        # It never changes, so the copy that an EMA makes of the model shares it.
+        return self
+
+    def train(self, mode: bool = True) -> 'FrozenTeacher':
+        """Stay in evaluation mode."""
+        return super().train(False)
+
+    def prepare(self, model: nn.Module) -> None:
+        """Load the weights, once."""
+        if self.loaded or (self.saved and self.checkpoint is None):
+            return
+        if self.checkpoint is None:
+            raise ValueError(
+                'FrozenTeacher has no checkpoint: train the teacher first, then set '
+                'model.companions.teacher.checkpoint=CHECKPOINT (tools/train_two_stage.py runs '
+                'both)'
+            )
+        if self.network is None:
+            self._build()
+        found, wanted = (getattr(m.head, 'num_classes', None) for m in (self.network, model))
+        if found != wanted:
+            raise ValueError(f'the teacher has {found} classes, the student {wanted}')
+        checkpoint = CheckpointLoader.load_checkpoint(self.checkpoint, map_location='cpu')
+        name = f'teacher {self.checkpoint}'
+        check_weights(
+            self.network, checkpoint, name, missing=TRAINING_ONLY, unexpected=['companions.*']
+        )
+        _check_normalisation(name, checkpoint, model.data_preprocessor)
+        self.loaded = True
+
+    def observe(self, images: Sequence[torch.Tensor], model: nn.Module) -> CompanionOutput:
+        """Compute features and logits of the views."""
+        self.prepare(model)
+        if not self.loaded:
+            raise ValueError(
+                'FrozenTeacher has no weights: none were resumed, and checkpoint is None'
+            )
+        device = images[0].device
+        if next(self.network.parameters()).device != device:
+            self.network.to(device)
+        with torch.no_grad():
+            feats = self.network.extract_feat(torch.cat([images[view] for view in self.views]))
+            logits = self.network.head(feats).chunk(len(self.views))
+            features = feats[-1].chunk(len(self.views))
+        return CompanionOutput(
+            {view: (x,) for view, x in zip(self.views, features)},
+            dict(zip(self.views, logits)),
+        )
+
+    def _build(self) -> None:
+        self.network = build_part(self.spec).requires_grad_(False).eval()
+
+    def _note_weights(self, state_dict, prefix, *args) -> None:
+        self.loaded = self.loaded or any(key.startswith(prefix) for key in state_dict)
+
+
+def _check_normalisation(name: str, checkpoint: dict, preprocessor: nn.Module) -> None:
+    """Refuse a teacher that saw its images normalised in another way than the student does."""
+    found = trained_preprocessor(checkpoint)
+    if not found:
+        print_log(
+            f"{name} does not tell its data_preprocessor: it must be the same as the student's",
+            logger='current',
+            level=logging.WARNING,
+        )
+        return
+    for key in ('mean', 'std'):
+        own = getattr(preprocessor, key, None)
+        own = None if own is None else [round(value, 3) for value in own.flatten().tolist()]
+        his = found.get(key)
+        his = None if his is None else [round(float(value), 3) for value in his]
+        if own != his:
+            raise CheckpointError(
+                f'{name} was trained with data_preprocessor.{key}={his}, the student has {own}: '
+                'both see the same images, so train one of them anew'
+            )
+
+
+def trained_preprocessor(checkpoint: dict) -> dict:
+    """Mean and std of the config that a checkpoint was trained with; empty if it does not tell.
+
+    The text of the config is read, nothing of it is run.
+
+    Example:
+        >>> text = 'data_preprocessor = dict(mean=[0, 0, 0], num_classes=3, std=[1, 1, 1])'
+        >>> trained_preprocessor(dict(meta=dict(cfg=text)))
+        {'mean': [0, 0, 0], 'std': [1, 1, 1]}
+    """
+    meta = checkpoint.get('meta')
+    text = meta.get('cfg') if isinstance(meta, dict) else None
+    try:
+        body = ast.parse(text).body if isinstance(text, str) else []
+    except SyntaxError:
+        return {}
+    for node in body:
+        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
+            continue
+        if getattr(node.targets[0], 'id', None) == 'data_preprocessor':
+            given = {word.arg: word.value for word in node.value.keywords}
+            return {key: ast.literal_eval(given[key]) for key in ('mean', 'std') if key in given}
+    return {}
