@@ -1,9 +1,11 @@
 """Packaging of mmlt. ``pip install -e '.[lite]'`` for a first try; see README.md."""
 
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 UPSTREAM = ['mmengine>=0.10.7,<0.12', 'mmpretrain>=1.2.0,<1.4']
@@ -13,6 +15,29 @@ def read_version():
     """Read the version without importing the package, whose requirements may be missing yet."""
     text = (ROOT / 'mmlt' / '__init__.py').read_text(encoding='utf-8')
     return re.search(r"^__version__ = '([^']+)'", text, re.MULTILINE).group(1)
+
+
+class BuildWithConfigs(build_py):
+    """Puts configs, tools and the model index into the wheel, where mmengine looks for them.
+
+    In a checkout, and so in an editable installation, ``mmlt/.mim`` holds links to them.
+    """
+
+    def run(self):
+        """Build, then copy."""
+        super().run()
+        if self.editable_mode:
+            return
+        target = Path(self.build_lib) / 'mmlt' / '.mim'
+        shutil.rmtree(target, ignore_errors=True)  # of an earlier build
+        target.mkdir(parents=True)
+        shutil.copy(ROOT / 'model-index.yml', target)
+        for name in ('configs', 'tools'):
+            shutil.copytree(
+                ROOT / name,
+                target / name,
+                ignore=shutil.ignore_patterns('__pycache__', '*.pyc', '*.png'),
+            )
 
 
 setup(
@@ -33,7 +58,8 @@ setup(
     ],
     python_requires='>=3.11',
     packages=find_packages(include=['mmlt', 'mmlt.*']),
-    package_data={'mmlt.datasets': ['class_counts/*.json']},
+    package_data={'mmlt': ['py.typed'], 'mmlt.datasets': ['class_counts/*.json']},
+    cmdclass=dict(build_py=BuildWithConfigs),
     install_requires=[
         'matplotlib>=3.9',
         'numpy',
@@ -53,6 +79,7 @@ setup(
         ],
         'test': [
             'hypothesis',
+            'mypy',
             'onnx',
             'onnxruntime',
             'pytest',

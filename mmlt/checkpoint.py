@@ -243,6 +243,8 @@ def install() -> None:
     @functools.wraps(original)
     def load_checkpoint(cls, filename, map_location=None, logger='current'):
         filename = os.fspath(filename)
+        if filename.endswith(('.py', '.json', '.yaml', '.yml')):
+            raise CheckpointError(f'{filename} is a config file, expected a checkpoint (.pth)')
         if '://' not in filename:
             # Said here, so that it is one line for every loader.
             path = os.path.expanduser(filename)

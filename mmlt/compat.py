@@ -65,6 +65,7 @@ def apply():
     run_processes_on_cpu()
     shift_hue_backwards()
     compute_retrieval_metrics()
+    find_own_configs()
 
 
 def run_amp_on_cpu():
@@ -138,6 +139,41 @@ def compute_retrieval_metrics():
         numpy.__getattr__ = functools.partial(getattr, np)
         numpy.in1d = lambda array, test: np.isin(np.ravel(array), test)
         retrieval.np = numpy
+
+
+def find_own_configs():
+    """Let ``_base_ = 'mmlt::...'`` and ``get_config('mmlt::...')`` find the configs of mmlt.
+
+    Fault: mmengine reads the configs of the packages on its list alone, and until 0.10 looks for
+    an editable installation in site-packages, where it is not. The folder of the package that was
+    imported is the right one. What mmengine finds there, in ``.mim``, setup.py put into the wheel;
+    in a checkout it is links.
+    """
+    import mmengine.config.config
+    import mmengine.config.utils
+    import mmengine.hub.hub
+
+    mmengine.config.utils.MODULE2PACKAGE['mmlt'] = 'mmlt'
+    for module in (mmengine.config.config, mmengine.hub.hub):
+        if not hasattr(module.get_installed_path, '__wrapped__'):
+            module.get_installed_path = _own_path(module.get_installed_path)
+
+
+def _own_path(get_installed_path):
+    folder = os.path.dirname(os.path.abspath(__file__))
+
+    @functools.wraps(get_installed_path)
+    def wrapper(package):
+        if package != 'mmlt':
+            return get_installed_path(package)
+        if not os.path.isdir(os.path.join(folder, '.mim', 'configs')):
+            raise FileNotFoundError(
+                f'{folder} has no .mim/configs, where mmlt:: looks: this is a checkout without '
+                'its links. Name the config by its path, or install mmlt without -e'
+            )
+        return folder
+
+    return wrapper
 
 
 def _version(distribution):

@@ -16,16 +16,21 @@ LEVELS = {
     'processes': 0,
     'safe_pickle': 0,
     'checkpoint': 1,
+    'registry': 0,
+    'utils': 0,
     'compat': 1,
     'config_class_counts': 2,
+    'config_file': 1,
     'models': 2,
     'datasets': 2,
     'evaluation': 2,
     'engine': 3,
     'visualization': 3,
     'analysis': 4,
+    'deployment': 4,
     'reproduction': 4,
     '__init__': 5,
+    '__main__': 5,
 }
 PACKAGE = sorted((ROOT / 'mmlt').rglob('*.py'))
 REFERENCE = sorted((ROOT / 'tests' / 'reference').glob('*.py'))

@@ -84,7 +84,7 @@ def test_model_of_config_trains_one_step(leaf):
 
 def test_head_swap_of_the_readme_trains(tmp_path):
     section = (ROOT / 'README.md').read_text().split('## Use a head in your own config')[1]
-    swap, addition, _ = re.findall('```python\n(.*?)```', section, re.DOTALL)
+    swap, addition = re.findall('```python\n(.*?)```', section, re.DOTALL)
     config = tmp_path / 'swap.py'
     config.write_text(swap)
     assert set(train_one_step(Config.fromfile(config))) == {

@@ -9,6 +9,7 @@ from mmengine.config import Config, ConfigDict, DictAction
 
 from mmlt.checkpoint import trust
 from mmlt.config_class_counts import add_class_counts, config_name, set_class_counts
+from mmlt.config_file import read_config
 
 
 def base_parser(description: str) -> argparse.ArgumentParser:
@@ -33,6 +34,9 @@ def base_parser(description: str) -> argparse.ArgumentParser:
         help='load this checkpoint by pickle, which runs whatever the file says with your rights: '
         'for an old file of your own that holds more than weights; may be repeated',
     )
+    parser.add_argument(
+        '--full-log', action='store_true', help='print all that the log file has, config and all'
+    )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # Set by torchrun's predecessors.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
@@ -44,7 +48,7 @@ def load_config(args: argparse.Namespace) -> Config:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     for checkpoint in args.trust_checkpoint:
         trust(checkpoint)
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     cfg.launcher = args.launcher
     name = Path(args.config).stem
     if args.class_counts:

@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 
 import mmlt  # noqa: F401  (registers everything, before a Runner is built)
 from mmlt.checkpoint import CheckpointError
+from mmlt.config_file import paths_fault
 from mmlt.engine.config_check import Finding, check_runner
 
 
@@ -23,7 +24,10 @@ def parse_args():
     """Read the command line."""
     parser = base_parser('Check a config before it trains')
     parser.add_argument('checkpoint', nargs='?', help='check that it fits, too')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if fault := paths_fault(args.config, *([args.checkpoint] if args.checkpoint else [])):
+        parser.error(fault)
+    return args
 
 
 def build(args, folder: str) -> Runner:

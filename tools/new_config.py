@@ -39,6 +39,7 @@ def parse_args():
     add('--epochs', type=int, default=20, help='length of the training')
     add('--batch-size', type=int, help='images a step; 32, or less if there are few')
     add('--rate', type=float, help='peak learning rate; by method, optimizer and batch size')
+    add('--warmup', type=int, metavar='EPOCHS', help='in which the rate rises to its peak')
     add('--overwrite', action='store_true', help='replace the file')
     return parser.parse_args()
 
@@ -65,6 +66,7 @@ def main() -> None:
         args.backbone_options,
         RUNTIME.read_text(encoding='utf-8'),
         workers=min(4, os.cpu_count() or 1),
+        warmup=args.warmup,
     )
     write_whole(args.out, text)
     pooled = 'averaged over the image' if backbone.pooled else 'as the backbone gives them'

@@ -10,10 +10,11 @@ import io
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 
 import mmlt  # noqa: F401  (registers everything)
 from mmlt.analysis.predictor import Predictor, find_images
+from mmlt.config_file import paths_fault, read_config
 from mmlt.files import csv_text, printable, write_whole
 
 
@@ -32,11 +33,8 @@ def parse_args():
     add('--device', help='cpu, cuda or cuda:1; the GPU if there is one')
     add('--cfg-options', nargs='+', action=DictAction, help='settings to override')
     args = parser.parse_args()
-    for name in ('config', 'checkpoint'):
-        if not Path(getattr(args, name)).is_file():
-            parser.error(f'{name.upper()} {getattr(args, name)} does not exist or is no file')
-    if args.checkpoint.endswith('.py') or not args.config.endswith('.py'):
-        parser.error(f'CONFIG comes before CHECKPOINT, got {args.config} {args.checkpoint}')
+    if fault := paths_fault(args.config, args.checkpoint):
+        parser.error(fault)
     if args.out and not args.out.endswith('.csv'):
         parser.error(f'--out must end in .csv, got {args.out}')
     return args
@@ -46,7 +44,7 @@ def main() -> None:
     """Predict, then write a line an image."""
     args = parse_args()
     images, unread = find_images(args.images)
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     predictor = Predictor(cfg, args.checkpoint, args.device)

@@ -17,11 +17,11 @@ from _cli import base_parser, load_config
 from mmengine.config import ConfigDict
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
-from mmengine.runner import Runner
-from mmpretrain.registry import RUNNERS
 
 import mmlt  # noqa: F401  (registers everything, before a Runner is built)
+from mmlt.config_file import paths_fault
 from mmlt.datasets import describe_images
+from mmlt.engine.console import build_runner
 from mmlt.engine.guard import guard_runner, guarded
 from mmlt.evaluation import ShotAccuracy, format_shot_table, short_names
 from mmlt.files import csv_text, write_whole
@@ -78,11 +78,10 @@ def parse_args():
         parser.error(f'predictions are of one CHECKPOINT, got {len(args.checkpoints)}')
     if args.per_class and not args.per_class.endswith('.csv'):
         parser.error(f'--per-class must end in .csv, got {args.per_class}')
+    if fault := paths_fault(args.config, *args.checkpoints):
+        parser.error(fault)
     seen = set()
     for checkpoint in args.checkpoints:
-        # What has a scheme, such as https://, is found by mmengine.
-        if '://' not in checkpoint and not os.path.exists(checkpoint):
-            parser.error(f'CHECKPOINT {checkpoint} does not exist')
         if os.path.realpath(checkpoint) in seen:
             parser.error(f'CHECKPOINT {checkpoint} is given twice: it would count twice')
         seen.add(os.path.realpath(checkpoint))
@@ -124,12 +123,14 @@ def with_tta(cfg):
     return cfg
 
 
-def test(cfg, checkpoint: str, predictions: str | None) -> tuple[dict, ShotAccuracy | None]:
+def test(
+    cfg, checkpoint: str, predictions: str | None, full_log: bool
+) -> tuple[dict, ShotAccuracy | None]:
     """Test one checkpoint; returns the metrics' values, and ShotAccuracy if it was measured."""
     cfg = deepcopy(cfg)
     cfg.load_from = checkpoint
     # A Runner for each: what a checkpoint lacks must not be filled from the one before.
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner = build_runner(cfg, full_log)
     guard_runner(runner, train=False)
     metrics = runner.test_evaluator.metrics
     if predictions:
@@ -196,7 +197,7 @@ def main():
         predictions = args.out if args.out_item == 'pred' and mode == list(modes)[-1] else None
         rows = {}
         for name, checkpoint in zip(short_names(args.checkpoints), args.checkpoints):
-            rows[name], shot = test(mode_cfg, checkpoint, predictions)
+            rows[name], shot = test(mode_cfg, checkpoint, predictions, args.full_log)
             if args.per_class:
                 accuracies[title(name, mode)] = shot.per_class
         summary = mean_and_std(rows) if several else {}

@@ -6,15 +6,18 @@ is above it and says what it was chosen on. A resumed run may not know the valid
 that it resumed from, as the checkpoint was written before it; "best of" counts those it knows.
 """
 
+import contextlib
+
 from _cli import base_parser, load_config
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.runner import IterBasedTrainLoop, Runner
-from mmpretrain.registry import RUNNERS
+from mmengine.runner import IterBasedTrainLoop
 
 import mmlt  # noqa: F401  (registers everything, before a Runner is built)
-from mmlt.datasets import describe_images, same_images
-from mmlt.engine.batch_augmentation import augment_in_batches
+from mmlt.config_file import paths_fault
+from mmlt.datasets import describe_images, same_images, training_draw
+from mmlt.engine.console import build_runner
+from mmlt.engine.fast_data import augment_in_batches, keep_in_memory
 from mmlt.engine.guard import guard_process, guard_runner, guarded, resume_path
 from mmlt.evaluation import format_shot_table
 
@@ -49,8 +52,21 @@ def parse_args():
         help="augment small images in whole batches, on the model's device: the same distribution, "
         'other random draws',
     )
+    parser.add_argument(
+        '--in-memory',
+        nargs='?',
+        type=float,
+        const=1024,
+        metavar='MIB',
+        help='decode each training image once; every process that loads keeps up to MIB of pixels '
+        '(default 1024), and data workers persist',
+    )
     parser.add_argument('--no-persistent-workers', action='store_true', help='restart data workers')
-    return parser.parse_args()
+    args = parser.parse_args()
+    given = [args.resume] if args.resume not in (None, 'auto') else []
+    if fault := paths_fault(args.config, *given):
+        parser.error(fault)
+    return args
 
 
 def merge_args(cfg, args):
@@ -65,6 +81,8 @@ def merge_args(cfg, args):
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.dtype = 'bfloat16'
         cfg.default_hooks.fast_step = dict(type='FastStepHook', compile=args.fast == 'compile')
+    if args.in_memory:
+        keep_in_memory(cfg, args.in_memory)
     if args.batch_augment:
         augment_in_batches(cfg)
     if args.auto_scale_lr:
@@ -84,6 +102,12 @@ def merge_args(cfg, args):
 
 class ValidationHistory(Hook):
     """Notes which epoch (or iteration) had which accuracies; checkpoints carry the notes along."""
+
+    def before_train(self, runner):
+        """Note which images are trained on, where the dataset tells its labels."""
+        with contextlib.suppress(TypeError):
+            draw = training_draw(runner.train_dataloader.dataset)
+            runner.message_hub.update_info('training_draw', draw)
 
     def after_val_epoch(self, runner, metrics=None):
         """Note the metrics of ShotAccuracy."""
@@ -124,7 +148,7 @@ def main():
     args = parse_args()
     cfg = merge_args(load_config(args), args)
     guard_process(cfg)
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner = build_runner(cfg, args.full_log)
     guard_runner(runner)
     runner.register_hook(ValidationHistory())
     runner.train()

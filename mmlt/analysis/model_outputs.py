@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.runner import Runner, load_checkpoint
+from mmengine.runner import Runner
 from mmengine.utils import track_iter_progress
-from mmpretrain.registry import MODELS
 
+from mmlt.analysis.loading import open_model
+from mmlt.engine.hooks import ClassNamesCheckHook
 from mmlt.evaluation import CalibrationError, ShotAccuracy
 
 ACCURACIES = ('many', 'medium', 'few', 'all', 'macro', 'worst', 'harmonic')
@@ -27,25 +28,16 @@ class Outputs(NamedTuple):
     bins: dict
 
 
-def load_model(cfg: Config, checkpoint: str):
-    """The model with the weights of the checkpoint, on the GPU if there is one."""
-    model = cfg.model.copy()
-    model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
-    model = MODELS.build(model)
+def load_model(cfg: Config, checkpoint: str, dataset=None):
+    """The model with the weights of the checkpoint, on the GPU if there is one.
+
+    Strict as a test is; the names in the checkpoint must be those of the dataset, if one is given.
+    """
+    model, loaded = open_model(cfg, checkpoint)
     if not hasattr(getattr(model, 'head', None), 'pre_logits'):
         raise ValueError(f'the model must have a head with pre_logits, got {type(model).__name__}')
-    # weights_only: a checkpoint cannot run code.
-    loaded = load_checkpoint(model, checkpoint, map_location='cpu')
-    weights = loaded.get('state_dict', loaded)
-    for name, parameter in model.named_parameters():
-        # Projectors and banks are for training: a published checkpoint may lack them.
-        used = not name.startswith('head.') or name.startswith(('head.classifier.', 'head.fc.'))
-        name = name if name in weights else f'module.{name}'
-        if used and (name not in weights or weights[name].shape != parameter.shape):
-            raise ValueError(
-                f'CHECKPOINT {checkpoint} has no {name.removeprefix("module.")} of shape '
-                f'{tuple(parameter.shape)}: is it of this config?'
-            )
+    if dataset is not None:
+        ClassNamesCheckHook.compare_checkpoint(loaded, dataset, f'checkpoint {checkpoint}')
     return model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()
 
 

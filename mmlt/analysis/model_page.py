@@ -22,6 +22,8 @@ ERRORS = ('ece', 'ece_many', 'ece_medium', 'ece_few', 'mce')
 CAPTIONS = {
     'class_counts': 'Training images of each class, from the most frequent to the rarest.',
     'per_class_accuracy': 'Accuracy of each class, its moving average and the mean of each group.',
+    'confusions': 'Images of the most frequent confusions, the surest first: true class, predicted '
+    'class, and how sure the model is.',
     'confusion_matrix': 'Which part of a true class (row) is taken for which class (column).',
     'reliability': 'Accuracy against confidence: below the dashed line the model is too sure. '
     'Guo et al. 2017, fig. 1.',
@@ -42,8 +44,13 @@ CAPTIONS = {
 }
 
 
-def draw(outputs, per_class, distances, classifier, embedding, shots, names, title) -> dict:
-    """All pictures, by the name of their file, in the order of the page."""
+def draw(
+    outputs, per_class, distances, classifier, embedding, shots, names, title, trained
+) -> dict:
+    """All pictures, by the name of their file, in the order of the page.
+
+    ``title`` is of what was tested, ``trained`` of the training set.
+    """
     counts, limits = shots['class_counts'], {key: shots[key] for key in ('many', 'few')}
     # ImageNet's names are lists of synonyms.
     common = dict(limits, class_names=[name.split(',')[0][:20] for name in names])
@@ -57,7 +64,7 @@ def draw(outputs, per_class, distances, classifier, embedding, shots, names, tit
         'minus the mean of the class means': per_class['separability_global'],
     }
     figures = {
-        'class_counts': draw_class_counts(counts, title, **common),
+        'class_counts': draw_class_counts(counts, trained, **common),
         'per_class_accuracy': draw_class_accuracy(outputs.per_class, counts, title, **common),
         'confusion_matrix': draw_confusion_matrix(labels, predictions, counts, title, **common),
         'reliability': draw_reliability(outputs.bins, title),
@@ -89,13 +96,18 @@ def page(title: str, report: dict, pngs: dict[str, bytes]) -> str:
 
     accuracy = Table(
         ['', *ACCURACIES], [[report['name'], *cells(report['accuracy'], ACCURACIES)]],
-        'Accuracy (%): means over the classes of a group; all: over samples; macro: over classes.',
+        'Accuracy (%): means over the classes of a group; all: over samples; macro: over classes. '
+        'Interval: bootstrap over the test images of each class; another training differs more.',
     )  # fmt: skip
     calibration = Table(
         ['', *ERRORS], [[report['name'], *cells(report['calibration'], ERRORS)]],
         'Expected (ece) and maximum (mce) calibration error (%), 15 bins. Guo et al. 2017. The '
         'error of a group says whether its classes are met with too much or too little confidence.',
     )  # fmt: skip
+    intervals = report['accuracy_intervals']
+    cells_of = (intervals.get(name, (None, None)) for name in ACCURACIES)
+    cells_of = ('' if low is None else f'{low:.1f} to {high:.1f}' for low, high in cells_of)
+    accuracy.rows.append(['95% interval', *cells_of])
     labels = {
         'compactness': 'compactness (%), BCE3S eq. 14',
         'separability': 'separability (%), BCE3S eq. 15',
@@ -129,7 +141,12 @@ def page(title: str, report: dict, pngs: dict[str, bytes]) -> str:
         title,
         {
             '': [*facts, *report['notes']],
-            'Accuracy': [accuracy, *pictures('per_class_accuracy', 'confusion_matrix')],
+            'Accuracy': [accuracy, *pictures('per_class_accuracy')],
+            'Where it is wrong': [
+                *wrong_tables(report),
+                *pictures('confusions', 'confusion_matrix'),
+                'per_class.html, beside this page, has a line a class and sorts by any column.',
+            ],
             'Calibration': [calibration, *pictures('reliability')],
             'Geometry': [
                 *geometry,
@@ -141,3 +158,34 @@ def page(title: str, report: dict, pngs: dict[str, bytes]) -> str:
             'Training set': pictures('class_counts'),
         },
     )  # fmt: skip
+
+
+def wrong_tables(report: dict) -> list[Table]:
+    """The worst classes and the most frequent confusions, by name."""
+    worst = [
+        [row['name'], row['shot_group'], str(row['train_images']), str(row['test_images']),
+         number(row['accuracy']), row['taken_for'] or '-']
+        for row in report['worst_classes']
+    ]  # fmt: skip
+    tables = [
+        Table(
+            [
+                'class',
+                'group',
+                'training images',
+                'test images',
+                'accuracy (%)',
+                'mostly taken for',
+            ],
+            worst,
+            f'The {len(worst)} classes of the lowest accuracy.',
+        )
+    ]
+    if report['confusions']:
+        rows = [
+            [row['label'], row['prediction'], str(row['images']), number(row['percent'])]
+            for row in report['confusions']
+        ]
+        caption = 'The most frequent confusions; % is of the images of the true class.'
+        tables.append(Table(['true class', 'taken for', 'images', '%'], rows, caption))
+    return tables

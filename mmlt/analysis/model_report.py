@@ -10,7 +10,8 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import VISUALIZERS
 from PIL import Image
 
-from mmlt.analysis.files import write_json, write_per_class
+from mmlt.analysis.confusions import confusions, draw_confusions, worst_classes
+from mmlt.analysis.files import number, write_json, write_per_class
 from mmlt.analysis.measures import Classifier, classifier_of, covariance_of, measure, summary
 from mmlt.analysis.model_outputs import (
     Outputs,
@@ -23,8 +24,10 @@ from mmlt.analysis.model_outputs import (
 )
 from mmlt.analysis.model_page import draw, page
 from mmlt.datasets import describe_images
+from mmlt.evaluation import shot_intervals
+from mmlt.files import write_whole
 from mmlt.functional import separability_matrix, shot_groups
-from mmlt.visualization import embed_tsne, save_figure
+from mmlt.visualization import Table, embed_tsne, save_figure, sortable_page
 from mmlt.visualization.class_matrices import MOST_CELLS
 
 NO_CLASSIFIER = (
@@ -48,7 +51,7 @@ def analyze(
     max_per_class: int | None = 50,
     seed: int = 0,
 ) -> Path:
-    """Measure a checkpoint and write index.html, report.json, per_class.csv and two .npz files.
+    """Measure a checkpoint; write index.html, report.json, per_class.{csv,html} and two .npz files.
 
     Goes over the images of the split once, without augmentation, and keeps the features in memory,
     N x D float32. Every picture is written as PNG and SVG, and given to the visualisation backends
@@ -73,13 +76,14 @@ def analyze(
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     shots = shot_settings(cfg)
     loader = build_loader(cfg, split)
-    model = load_model(cfg, checkpoint)
+    model = load_model(cfg, checkpoint, loader.dataset)
     outputs = run(model, loader, shots)
     kind = innermost(loader.dataset)
     # A benchmark's name says more than the class that reads its files.
     benchmark = shots['class_counts'] if isinstance(shots['class_counts'], str) else kind
     shots['class_counts'] = counts = shot_metric(shots).class_counts
-    names = loader.dataset.metainfo.get('classes') or [str(k) for k in range(len(counts))]
+    names = loader.dataset.metainfo.get('classes') or range(len(counts))
+    names = [str(each) for each in names]
     classifier = classifier_of(model.head, outputs.features.shape[1])
     distances, per_class, collapse = measure(outputs, classifier, len(counts))
     embedding = tsne = None
@@ -89,6 +93,7 @@ def analyze(
         )
         tsne = dict(seed=seed, max_per_class=max_per_class, samples=len(embedding.labels))
     name = name or Path(cfg.filename).stem
+    wrong = confusions(outputs.labels, outputs.predictions, outputs.confidence)
     report = dict(
         name=name, config=str(cfg.filename), checkpoint=str(checkpoint), split=split,
         dataset=dict(
@@ -97,6 +102,14 @@ def analyze(
         ),
         **shots,
         accuracy=outputs.accuracy,
+        accuracy_intervals=shot_intervals(
+            outputs.predictions, outputs.labels, counts, shots['many'], shots['few']
+        ),
+        worst_classes=describe_worst(outputs, shots, names),
+        confusions=[
+            dict(label=names[pair.label], prediction=names[pair.prediction], images=pair.number,
+                 percent=100 * pair.part) for pair in wrong
+        ],
         calibration=outputs.calibration,
         geometry={measure: summary(values, shots) for measure, values in per_class.items()},
         neural_collapse=collapse,
@@ -105,7 +118,12 @@ def analyze(
         notes=notes_on(outputs, classifier),
     )  # fmt: skip
     title = f'{name}: {Path(cfg.filename).name}, {Path(checkpoint).name}, {split} split'
-    figures = draw(outputs, per_class, distances, classifier, embedding, shots, names, title)
+    trained = f'{name}: {Path(cfg.filename).name}, training set'
+    figures = draw(
+        outputs, per_class, distances, classifier, embedding, shots, names, title, trained
+    )
+    sheet = draw_confusions(loader.dataset, wrong, outputs.confidence.numpy(), names, title)
+    figures |= {} if sheet is None else dict(confusions=sheet)
     write(Path(out), report, outputs, per_class, names)
     write_geometry(Path(out), distances, classifier, embedding)
     pngs = {key: save_figure(fig, Path(out) / key)[0].read_bytes() for key, fig in figures.items()}
@@ -126,11 +144,40 @@ def write(out: Path, report: dict, outputs: Outputs, per_class: dict, names) -> 
         [k, names[k], counts[k], next(g for g, members in groups.items() if members[k]), tested[k]]
         for k in range(len(counts))
     ]
-    write_per_class(out / 'per_class.csv', facts, {'accuracy': outputs.per_class, **per_class})
+    columns = {'accuracy': outputs.per_class, **per_class}
+    write_per_class(out / 'per_class.csv', facts, columns)
+    rows = [
+        [names[k], *(str(fact[i]) for i in (0, 2, 3, 4)), *(number(v[k]) for v in columns.values())]
+        for k, fact in enumerate(facts)
+    ]
+    heads = ['class', 'label', 'training images', 'group', 'test images', *columns]
+    caption = 'Click on a heading to sort by it, once more to turn the order round.'
+    title = f'{report["name"]}: every class, {report["split"]} split'
+    page = sortable_page(title, Table(heads, rows, caption))
+    write_whole(out / 'per_class.html', page)
     np.savez_compressed(
         out / 'predictions.npz', labels=outputs.labels, predictions=outputs.predictions,
         confidence=outputs.confidence,
     )  # fmt: skip
+
+
+def describe_worst(outputs: Outputs, shots: dict, names) -> list[dict]:
+    """The ten worst classes, and what each is mostly taken for."""
+    counts = shots['class_counts']
+    groups = shot_groups(counts, shots['many'], shots['few'])
+    tested = outputs.labels.bincount(minlength=len(counts)).tolist()
+    rows = []
+    for k in worst_classes(outputs.per_class, tested):
+        taken = outputs.predictions[(outputs.labels == k) & (outputs.predictions != k)]
+        rows.append(
+            dict(
+                name=names[k], train_images=counts[k], test_images=tested[k],
+                shot_group=next(g for g, members in groups.items() if members[k]),
+                accuracy=outputs.per_class[k],
+                taken_for=names[int(taken.bincount().argmax())] if len(taken) else None,
+            )
+        )  # fmt: skip
+    return rows
 
 
 def write_geometry(out: Path, distances, classifier: Classifier | None, embedding) -> None:

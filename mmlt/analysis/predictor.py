@@ -6,13 +6,11 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.runner.checkpoint import CheckpointLoader
 from mmpretrain import ImageClassificationInferencer
-from mmpretrain.registry import MODELS
 
-from mmlt.checkpoint import CheckpointError, check_weights
+from mmlt.analysis.loading import open_model
+from mmlt.checkpoint import CheckpointError
 from mmlt.datasets.image_check import UNREAD, file_fault, is_photo
-from mmlt.engine.hooks.strict_load_hook import TRAINING_ONLY
 
 Faults = list[tuple[str, str]]
 
@@ -33,17 +31,7 @@ class Predictor:
     def __init__(self, cfg: Config, checkpoint: str, device: str | None = None):
         init_default_scope(cfg.get('default_scope', 'mmpretrain'))
         name = f'checkpoint {checkpoint}'
-        loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-        state = loaded.get('state_dict', loaded)
-        model = copy.deepcopy(cfg.model)
-        model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
-        model.backbone.pop('init_cfg', None)  # its weights are in the checkpoint
-        counts = state.get('head.class_counts')
-        if counts is not None and 'class_counts' in model.head:
-            model.head.class_counts = counts.tolist()  # the file may be on another machine
-        self.model = MODELS.build(model)
-        # What a test allows, too: projectors and banks are for training.
-        check_weights(self.model, loaded, name, missing=TRAINING_ONLY)
+        self.model, loaded = open_model(cfg, checkpoint)
         self.classes = _names(loaded, name, self.model.head)
         try:
             self.model.to(device or ('cuda' if torch.cuda.is_available() else 'cpu'))

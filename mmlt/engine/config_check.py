@@ -8,11 +8,10 @@ import numpy as np
 import torch
 from mmengine.optim import OptimWrapper
 
-from mmlt.checkpoint import CheckpointError, check_weights
+from mmlt.checkpoint import TRAINING_ONLY, CheckpointError, check_weights
 from mmlt.datasets.labels import read_labels
 from mmlt.engine.bare_model import bare_model
 from mmlt.engine.hooks import ClassCountsCheckHook, ClassNamesCheckHook, StrictLoadHook
-from mmlt.engine.hooks.strict_load_hook import TRAINING_ONLY
 
 
 @dataclass

@@ -71,6 +71,7 @@ def config_text(
     backbone_options: dict | None = None,
     runtime: str = '',
     workers: int = 4,
+    warmup: int | None = None,
 ) -> tuple[str, Backbone]:
     """Write the config of a method for the photos of ``split_folder.py``.
 
@@ -87,6 +88,8 @@ def config_text(
         backbone_options (dict, optional): arguments of the backbone.
         runtime (str): text of the runtime settings.
         workers (int): processes that load images.
+        warmup (int, optional): epochs in which the rate rises to its peak, >= 1. Defaults to None:
+            a tenth of the training, 5 at most.
 
     Returns:
         tuple[str, Backbone]: the text, and what was found of the backbone.
@@ -113,11 +116,15 @@ def config_text(
         raise ValueError(f'{found.source} has no pretrained weights')
     if rate is None:
         rate = (2.5e-4 if found.adam else RATES[method]) * batch / 32
+    end = epochs - _stage2_epochs(method, epochs)
+    warm = max(1, min(5, end // 10)) if warmup is None else warmup
+    if not 1 <= warm < end:
+        raise ValueError(f'warmup must be 1 to {end - 1} epochs, got {warm}')
     parts = [
         _header(out, method, found, photos, size, epochs, rate),
         _data(data, out, photos, found, size, batch, workers, method),
         _model(method, found, photos, epochs, pretrained),
-        _schedule(method, found, epochs, rate, batch, total),
+        _schedule(method, found, epochs, rate, batch, total, warm),
         '# Runtime: logs, checkpoints, the checks that stop a run that cannot be right.\n'
         + runtime,
         _hooks(method, epochs, total, batch),
@@ -255,7 +262,7 @@ model = dict(
 """
 
 
-def _schedule(method, backbone, epochs, rate, batch, total) -> str:
+def _schedule(method, backbone, epochs, rate, batch, total, warm) -> str:
     if backbone.adam:
         optimizer = dict(type='AdamW', lr=rate, weight_decay=0.05)
         clip = '\n    clip_grad=dict(max_norm=5.0),'
@@ -263,7 +270,6 @@ def _schedule(method, backbone, epochs, rate, batch, total) -> str:
         optimizer = dict(type='SGD', lr=rate, momentum=0.9, weight_decay=5e-4, nesterov=True)
         clip = ''
     end = epochs - _stage2_epochs(method, epochs)
-    warm = max(1, min(5, end // 10))
     # The last epoch of a descent has its lowest rate: gamma brings back the first one.
     cosine = f'T_max={max(1, end - warm - 1)}, eta_min={rate / 100:g}, begin={warm}, end={end}'
     second = f"""

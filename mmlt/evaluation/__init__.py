@@ -7,6 +7,7 @@ from mmlt.evaluation.geometry_statistics import GeometryStatistics
 from mmlt.evaluation.second_pass import SecondPass
 from mmlt.evaluation.short_names import short_names
 from mmlt.evaluation.shot_accuracy import ShotAccuracy, format_shot_table
+from mmlt.evaluation.shot_intervals import shot_intervals
 
 __all__ = [
     'CalibrationError',
@@ -17,4 +18,5 @@ __all__ = [
     'ShotAccuracy',
     'format_shot_table',
     'short_names',
+    'shot_intervals',
 ]

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from mmlt.functional.checks import check_labels, check_positive, check_shape
-from mmlt.functional.numerics import unit_rows, upcast
+from mmlt.functional.linear import unit_linear
+from mmlt.functional.numerics import upcast
 
 
 def bank_similarity(projections: Tensor, bank: Tensor, temperature: float) -> Tensor:
@@ -44,7 +45,10 @@ def bank_similarity(projections: Tensor, bank: Tensor, temperature: float) -> Te
     dtype = torch.promote_types(projections.dtype, bank.dtype)
     # Autocast would round the cosines to half precision, then multiply the error by 1 / tau.
     with torch.autocast(projections.device.type, enabled=False):
-        return unit_rows(projections.to(dtype)) @ unit_rows(bank.to(dtype)).T / temperature
+        # A copy: the bank is written, in place, before the gradient is taken.
+        bank = bank.to(dtype, copy=True)
+        cosine = unit_linear(projections.to(dtype), bank, unit_features=True)
+        return cosine if temperature == 1 else cosine / temperature
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ def check_shape(name: str, value: Tensor, *sizes: int | str, hint: str = '') -> 
         letters = [str(size).removesuffix('+') for size in sizes]
         wanted = f'({", ".join(letters)}{"," * (len(sizes) == 1)})'
         for size in sizes:
-            wanted += f' with {size[:-1]} >= 1' if str(size).endswith('+') else ''
+            wanted += f' with {str(size)[:-1]} >= 1' if str(size).endswith('+') else ''
         raise ValueError(f'{name} must have shape {wanted}, got {tuple(value.shape)}{hint}')
 
 
@@ -105,7 +105,7 @@ def check_at_least(name: str, value: float, minimum: float) -> None:
         raise ValueError(f'{name} must be at least {minimum}, got {value}')
 
 
-def check_choice(name: str, value, choices: Sequence) -> None:
+def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
     """Refuse what is not one of the choices."""
     if value not in choices:
         raise ValueError(f'{name} must be one of {tuple(choices)}, got {value!r}')

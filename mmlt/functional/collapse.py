@@ -74,6 +74,7 @@ def neural_collapse(
     check_shape('weight', weight, 'K+', 'D')
     moments = class_moments(features, labels, len(weight), 'shared')
     count, mean = moments.count, moments.mean
+    assert moments.scatter is not None  # asked for
     measures = moments_collapse(count, mean, moments.scatter, weight)
     if predictions is None:
         weight, bias = as_classifier(weight, bias, mean)
@@ -172,7 +173,9 @@ def check_predictions(
 
 def _variability(centered: Tensor, covariance: Tensor, size: Tensor) -> Tensor:
     """``tr(Sigma_W Sigma_B^+) / K`` with ``K Sigma_B = M^T M``, by the singular values of M."""
-    values, rows = torch.linalg.svd(centered, full_matrices=False)[1:]
+    values: Tensor
+    rows: Tensor
+    _, values, rows = torch.linalg.svd(centered, full_matrices=False)
     # The rows sum to 0, so a direction or more is rounding of the means before centring.
     kept = values > max(centered.shape) * torch.finfo(values.dtype).eps * size
     if not kept.any():
@@ -182,7 +185,7 @@ def _variability(centered: Tensor, covariance: Tensor, size: Tensor) -> Tensor:
 
 
 def _variation_of_norms(rows: Tensor) -> Tensor:
-    norms = rows.norm(dim=1)
+    norms: Tensor = rows.norm(dim=1)
     return (norms - norms.mean()).square().mean().sqrt() / norms.mean()
 
 

@@ -91,6 +91,7 @@ def balanced_contrastive_loss(
     # Autocast would round the cosines, then multiply the error by 1 / tau.
     with torch.autocast(features.device.type, enabled=False):
         if form == 'L3':
+            assert prototypes is not None  # check_form saw to it
             similarity = features.flatten(0, 1) / temperature @ prototypes.T
             labels = target.repeat_interleave(features.shape[1])
             loss = F.cross_entropy(similarity, labels, reduction='none').view(features.shape[:2])
@@ -150,7 +151,9 @@ def _contrast(
     count = same.sum(1, dtype=features.dtype)
     seen = features.shape[1] * count + (prototypes is not None)
     own = seen - 1
-    own_or_one = own.clamp(min=1)
+    # Another view, or the prototype, is always there; else a sample may be alone in its class.
+    never_alone = features.shape[1] > 1 or prototypes is not None
+    own_or_one = own if never_alone else own.clamp(min=1)
     class_sum = same.to(features.dtype) @ features.sum(1)
     positives = class_sum.unsqueeze(1) - features
     if prototypes is not None:
@@ -179,18 +182,18 @@ def _contrast(
             # large matrix.
             similarity = (queries * prototype.unsqueeze(1)).sum(-1)
             total = torch.logaddexp(total, similarity - (own * seen).log().unsqueeze(1))
-    return torch.where(own.unsqueeze(1) > 0, total - positive, 0.0)
+    loss = total - positive
+    return loss if never_alone else torch.where(own.unsqueeze(1) > 0, loss, 0.0)
 
 
 def _features_part(queries: Tensor, features: Tensor, weight: Tensor | None) -> Tensor:
     """log sum over the other features k of exp(s_ik) / w_ik, weight (N, N); returns (N, V)."""
     n, v, _ = features.shape
-    similarity = (queries.flatten(0, 1) @ features.flatten(0, 1).T).view(n, v, n, v)
-    if weight is not None:
-        similarity = similarity - weight.log()[:, None, :, None]
-    similarity = similarity.reshape(n * v, n * v)
+    bias = features.new_zeros(n, n) if weight is None else -weight.log()
+    bias = bias[:, None, :, None].repeat(1, v, 1, v).view(n * v, n * v)
     # The lowest finite number rather than -inf: an anchor may see no other feature at all.
-    similarity.diagonal().fill_(torch.finfo(similarity.dtype).min)
+    bias.diagonal().fill_(torch.finfo(bias.dtype).min)
+    similarity = torch.addmm(bias, queries.flatten(0, 1), features.flatten(0, 1).T)
     return similarity.logsumexp(1).view(n, v)
 
 

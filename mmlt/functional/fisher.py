@@ -63,6 +63,7 @@ def fisher_separability(
     check_choice('covariance', covariance, ('class', 'shared'))
     check_ridge(ridge)
     moments = class_moments(features, labels, num_classes, covariance)
+    assert moments.scatter is not None  # asked for
     return moments_fisher(moments.count, moments.mean, moments.scatter, ridge)
 
 
@@ -116,7 +117,7 @@ def pair_fisher(mean: Tensor, covariance: Tensor, ridge: float) -> Tensor:
     total = mean.new_zeros(num_classes)
     step = max(1, _PAIR_ENTRIES // width**2)
     for i in range(num_classes - 1):
-        for others in torch.arange(i + 1, num_classes, device=mean.device).split(step):
+        for others in torch.split(torch.arange(i + 1, num_classes, device=mean.device), step):
             apart = (mean[i] - mean[others]).unsqueeze(1)
             rows, scale = _optimum(apart, covariance[i] + covariance[others], ridge)
             value = rows.square().sum(dim=(1, 2)) / scale

@@ -174,7 +174,7 @@ def affine_nearest(images: Tensor, matrix: Tensor, fill: int) -> Tensor:
     h, w = images.shape[2:]
     a, b, c, d, e, f = matrix.double().unbind(dim=1)
 
-    def fixed(value):
+    def fixed(value: Tensor) -> Tensor:
         return _each((value * 65536.0 + 0.5).floor().long())[:, 0]
 
     x = torch.arange(w, device=images.device)
@@ -289,7 +289,7 @@ def resized_crop(images: Tensor, box: Tensor) -> Tensor:
     h, w = images.shape[2:]
     top, left, height, width = box.to(torch.float32).unbind(dim=1)
 
-    def places(size, first, length):
+    def places(size: int, first: Tensor, length: Tensor) -> Tensor:
         centre = torch.arange(size, device=images.device) + 0.5
         inner = (centre * (length / size)[:, None] - 0.5).clamp(min=0)
         return first[:, None] + torch.minimum(inner, length[:, None] - 1)

@@ -11,6 +11,7 @@ All angular margins go through :func:`cos_plus_margin`, which needs no ``acos``.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -25,6 +26,7 @@ from mmlt.functional.checks import (
     check_positive,
     check_shape,
 )
+from mmlt.functional.closed_form import closed_form
 from mmlt.functional.numerics import upcast
 
 _REFERENCES = ('min', 'last')
@@ -146,7 +148,7 @@ def cos_plus_margin(cosine: Tensor, margin: Tensor | float) -> Tensor:
     check_floating('cosine', cosine)
     c = _within(cosine)
     m = torch.as_tensor(margin, dtype=c.dtype, device=c.device)
-    return _rotate(c, m, torch.finfo(cosine.dtype).eps / 2)
+    return _rotate(c, m, torch.zeros_like(c), torch.finfo(cosine.dtype).eps / 2)[0]
 
 
 def dbm_logits(
@@ -205,17 +207,23 @@ def dbm_logits(
     _check_logits(cosine, target, class_margin, scale)
     check_instance_margin(instance_margin, instance_weight)
     index = target.unsqueeze(1)
-    positive = cosine.gather(1, index)
-    logits = upcast(cosine)
-    margin = class_margin.to(logits.dtype)[index]
-    c = _within(positive)
-    if instance_margin != 'none':
-        difficulty = (instance_weight / 2) * (1 - c)
-        if instance_margin == 'hard':
-            difficulty = difficulty * (positive < cosine.detach().amax(dim=1, keepdim=True))
-        margin = margin + margin * difficulty
-    positive = _rotate(c, margin, torch.finfo(cosine.dtype).eps / 2)
-    return scale * logits.scatter(1, index, positive)
+    tiny = torch.finfo(cosine.dtype).eps / 2
+    largest = cosine.detach().amax(dim=1, keepdim=True) if instance_margin == 'hard' else None
+
+    def move(own: Tensor) -> tuple[Tensor, Tensor]:
+        """Value and slope of the target's cosine with the margin."""
+        c = _within(own)
+        margin = class_margin.to(c.dtype)[index]
+        fall = torch.zeros_like(c)  # -dm/dc
+        if instance_margin != 'none':
+            fall = margin * (instance_weight / 2)
+            if largest is not None:
+                fall = fall * (own < largest)
+            margin = torch.addcmul(margin, fall, 1 - c)
+        return _rotate(c, margin, fall, tiny)
+
+    moved = _target_moved if class_margin.requires_grad else _move_target
+    return moved(cosine, index, move=move, scale=scale)
 
 
 def ldam_logits(
@@ -255,9 +263,14 @@ def ldam_logits(
     """
     _check_logits(cosine, target, class_margin, scale)
     index = target.unsqueeze(1)
-    logits = upcast(cosine)
-    positive = logits.gather(1, index) - class_margin.to(logits.dtype)[index]
-    return scale * logits.scatter(1, index, positive)
+
+    def move(own: Tensor) -> tuple[Tensor, None]:
+        """The target's cosine with the margin, of slope 1."""
+        own = upcast(own)
+        return own - class_margin.to(own.dtype)[index], None
+
+    moved = _target_moved if class_margin.requires_grad else _move_target
+    return moved(cosine, index, move=move, scale=scale)
 
 
 def check_instance_margin(instance_margin: str, instance_weight: float) -> None:
@@ -270,25 +283,60 @@ def check_instance_margin(instance_margin: str, instance_weight: float) -> None:
     check_not_negative('instance_weight', instance_weight)
 
 
+def _target_moved(cosine: Tensor, index: Tensor, move: Callable, scale: float) -> Tensor:
+    """``scale * cosine`` with ``scale * move(cosine)`` in the target's column; index (N, 1)."""
+    value, _ = move(cosine.gather(1, index))
+    return scale * upcast(cosine).scatter(1, index, value)
+
+
+def _target_moved_forward(cosine, index, move, scale):
+    value, slope = move(cosine.gather(1, index))
+    return (scale * upcast(cosine)).scatter_(1, index, scale * value), (slope,)
+
+
+def _target_moved_backward(grad, needs, tensors, value, kept, move, scale):
+    cosine, index = tensors
+    (slope,) = kept
+    found = scale * grad
+    if slope is not None:
+        found.scatter_(1, index, found.gather(1, index).mul_(slope))
+    return found.to(cosine.dtype), None
+
+
+# One column of a row is touched: no copy of the matrix but the result and the gradient.
+_move_target = closed_form(_target_moved, _target_moved_forward, _target_moved_backward)
+
+
 def _within(cosine: Tensor) -> Tensor:
     """Cosines in [-1, 1], float32 or better."""
     cosine = upcast(cosine)
+    inside = cosine.clamp(-1, 1)
     # Takes off what is too much. Exact near +-1; and the gradient of a plain clamp at its limits,
     # where a cosine often is, is 0 or 1 by the version of torch.
-    return cosine - (cosine - cosine.clamp(-1, 1)).detach()
+    return cosine - (cosine - inside).detach() if torch.is_grad_enabled() else inside
 
 
-def _rotate(c: Tensor, m: Tensor, tiny: float) -> Tensor:
-    """The two pieces of :func:`cos_plus_margin`; a few kernels, since N numbers are few."""
+def _rotate(c: Tensor, m: Tensor, fall: Tensor, tiny: float) -> tuple[Tensor, Tensor]:
+    """The two pieces of :func:`cos_plus_margin` and their slope, where m itself falls with c."""
     m = m.clamp(max=math.pi)
     # Below 1, the largest number of the dtype is 1 - tiny, with 1 - c^2 just under 2 tiny: only
-    # +-1 feels the clamp, which is there to bound the slope of the square root.
+    # +-1 feels the clamp, which is there to bound the slope of the square root. Autograd takes
+    # half of that slope, d(x / sqrt(x)), so by hand the bound is a fourth.
+    by_hand = not torch.is_grad_enabled()
     square = (1 - c) * (1 + c)
-    sin_theta = square * square.clamp(min=tiny).rsqrt()
-    cos_m = m.cos()
+    root = square.clamp(min=tiny / 4 if by_hand else tiny).rsqrt()
+    sin_theta = square * root
+    cos_m, sin_m = m.cos(), m.sin()
     # <= 0 past pi. Not < 0: where a small margin's cosine rounds to 1, c = -1 is past pi as well.
     height = c + cos_m
-    return torch.where(height <= 0, height - 1, c * cos_m - sin_theta * m.sin())
+    past = height <= 0
+    value = torch.where(past, height - 1, torch.addcmul(c * cos_m, sin_theta, sin_m, value=-1))
+    if not by_hand:
+        return value, None
+    along = c * sin_m
+    slope = torch.addcmul(cos_m, along, root)
+    slope.addcmul_(fall, torch.addcmul(along, sin_theta, cos_m))
+    return value, torch.where(past, 1 + fall * sin_m, slope)
 
 
 def _check_margin(name: str, value: float, limit: float) -> None:

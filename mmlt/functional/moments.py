@@ -20,7 +20,7 @@ _ROWS = 8192  # samples at a time in float64
 class ClassMoments(NamedTuple):
     """What :func:`class_moments` sums over the samples of each class."""
 
-    count: Tensor  # (K,) int64
+    count: Tensor  # type: ignore[assignment]  # (K,) int64; hides tuple.count
     mean: Tensor  # (K, D) float64; zeros for a class without samples
     unit_sum: Tensor  # (K, D) float64: the sum of the unit vectors
     unit_square: Tensor  # (K,) float64: how many samples have a direction
@@ -72,7 +72,7 @@ def class_moments(
 
 def in_parts(features: Tensor, *columns: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """The samples, some thousands at a time: features in float64, then labels and what else."""
-    for x, *others in zip(*(rows.split(_ROWS) for rows in (features.detach(), *columns))):
+    for x, *others in zip(*(torch.split(rows, _ROWS) for rows in (features.detach(), *columns))):
         yield x.double(), *others
 
 
@@ -98,7 +98,7 @@ def _scatter(features: Tensor, labels: Tensor, mean: Tensor, kind: str | None) -
         if kind == 'shared':
             scatter += rows.T @ rows
             continue
-        for k in y.unique().tolist():
+        for k in sorted(set(y.tolist())):
             of_class = rows[y == k]
             scatter[k] += of_class.T @ of_class
     return scatter

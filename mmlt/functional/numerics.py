@@ -5,9 +5,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmlt.functional.checks import check_shape
+from mmlt.functional.closed_form import closed_form
 from mmlt.functional.moved import forward
 
-_TINY = 1e-12
+TINY = 1e-12  # a row that is no longer has no direction
 __getattr__ = forward(__name__, {'REDUCTIONS': 'mmlt.functional.checks'})
 
 
@@ -24,9 +25,31 @@ def upcast(x: Tensor) -> Tensor:
 
 def unit_rows(x: Tensor) -> Tensor:
     """Rows of shape (..., d) divided by their length; one of (nearly) no length stays as it is."""
+    return _unit_rows(x)
+
+
+def row_lengths(x: Tensor) -> Tensor:
+    """Length (..., 1) of each row of x (..., d); 1 for one of (nearly) no length. No gradient."""
+    return F.threshold(torch.linalg.vector_norm(x.detach(), dim=-1, keepdim=True), TINY, 1.0)
+
+
+def _divided_by_length(x):
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     # F.normalize divides such a row by 1e-12, and so multiplies its gradient by 1e12.
-    return x / torch.where(norm > _TINY, norm, 1.0)
+    return x / torch.where(norm > TINY, norm, 1.0)
+
+
+def _divided_forward(x):
+    lengths = row_lengths(x)
+    return x / lengths, (lengths,)
+
+
+def _divided_backward(grad, needs, tensors, value, kept):
+    along = torch.linalg.vecdot(grad, value).unsqueeze(-1)
+    return (torch.addcmul(grad, value, along, value=-1).div_(kept[0]),)
+
+
+_unit_rows = closed_form(_divided_by_length, _divided_forward, _divided_backward)
 
 
 def unit_difference(x: Tensor, center: Tensor) -> Tensor:
@@ -55,4 +78,4 @@ def reduce_samples(loss: Tensor, weight: Tensor | None, reduction: str) -> Tenso
     if reduction == 'none':
         return loss
     # An empty batch has loss 0, not NaN.
-    return loss.sum() if reduction == 'sum' else loss.sum() / max(len(loss), 1)
+    return loss.sum() if reduction == 'sum' or len(loss) == 0 else loss.mean()

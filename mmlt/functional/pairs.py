@@ -21,6 +21,7 @@ from mmlt.functional.checks import (
     check_shape,
     check_target,
 )
+from mmlt.functional.closed_form import closed_form
 from mmlt.functional.numerics import reduce_samples, softplus, upcast
 
 
@@ -72,9 +73,11 @@ def sigmoid_pair_loss(
     _check_pairs(similarity, target, negative_mask, reduction)
     similarity = upcast(similarity)
     if target.ndim == 1:
-        loss = _sigmoid_hard(similarity, target.unsqueeze(1), negative_mask)
-    else:
+        loss = _hard_pairs(similarity, target.unsqueeze(1), negative_mask)
+    elif soft_negatives or target.requires_grad:
         loss = _sigmoid_soft(similarity, target.to(similarity.dtype), negative_mask, soft_negatives)
+    else:
+        loss = _soft_pairs(similarity, target.to(similarity.dtype), negative_mask)
     return reduce_samples(loss, weight, reduction)
 
 
@@ -193,18 +196,57 @@ def _sigmoid_hard(similarity: Tensor, index: Tensor, mask: Tensor | None) -> Ten
     return softplus(-positive) + softplus(negative).sum(dim=1)
 
 
-def _sigmoid_soft(similarity: Tensor, y: Tensor, mask: Tensor | None, soft: bool) -> Tensor:
+def _sigmoid_hard_forward(similarity, index, mask):
+    flipped = -similarity.gather(1, index)
+    terms = softplus(similarity)
+    if mask is not None:
+        terms.masked_fill_(mask.logical_not(), 0.0)
+    return terms.scatter_(1, index, softplus(flipped)).sum(dim=1), (flipped,)
+
+
+def _sigmoid_hard_backward(grad, needs, tensors, value, kept):
+    similarity, index, mask = tensors
+    slope = torch.sigmoid(similarity)
+    if mask is not None:
+        slope.masked_fill_(mask.logical_not(), 0.0)
+    slope.scatter_(1, index, torch.sigmoid(kept[0]).neg_())
+    return slope.mul_(grad.unsqueeze(1)), None, None
+
+
+_hard_pairs = closed_form(_sigmoid_hard, _sigmoid_hard_forward, _sigmoid_hard_backward)
+
+
+def _sigmoid_soft(similarity: Tensor, y: Tensor, mask: Tensor | None, soft: bool = False) -> Tensor:
     if soft:
         negative = similarity if mask is None else torch.where(mask, similarity, -torch.inf)
         terms = y * softplus(-similarity) + (1 - y) * softplus(negative)
     else:
-        positive = y > 0
-        # A class is either positive or negative: flip the sign and weigh a single softplus.
-        signed = torch.where(positive, -similarity, similarity)
-        if mask is not None:
-            signed = torch.where(positive.logical_or(mask), signed, -torch.inf)
-        terms = torch.where(positive, y, 1.0) * softplus(signed)
+        signed, part = _signed(similarity, y, mask)
+        terms = part * softplus(signed)
     return terms.sum(dim=1)
+
+
+def _signed(similarity: Tensor, y: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    """A class is either positive or negative: flip the sign and weigh a single softplus."""
+    positive = y > 0
+    signed = torch.where(positive, -similarity, similarity)
+    if mask is not None:
+        signed = torch.where(positive.logical_or(mask), signed, -torch.inf)
+    return signed, torch.where(positive, y, 1.0)
+
+
+def _sigmoid_soft_forward(similarity, y, mask):
+    signed, part = _signed(similarity, y, mask)
+    return softplus(signed).mul_(part).sum(dim=1), (signed,)
+
+
+def _sigmoid_soft_backward(grad, needs, tensors, value, kept):
+    y = tensors[1]
+    part = torch.where(y > 0, -y, 1.0)
+    return torch.sigmoid(kept[0]).mul_(part).mul_(grad.unsqueeze(1)), None, None
+
+
+_soft_pairs = closed_form(_sigmoid_soft, _sigmoid_soft_forward, _sigmoid_soft_backward)
 
 
 def _positives(target: Tensor, num_classes: int) -> Tensor:

@@ -86,7 +86,9 @@ def shot_accuracy(
     correct = labels[predictions == labels].bincount(minlength=num_classes).double()
     per_class = correct / total  # 0 / 0 is NaN: a class without test samples
     seen = total > 0
-    result = {name: per_class[group & seen].mean().item() for name, group in groups.items()}
+    result: dict[str, float | Tensor] = {
+        name: per_class[group & seen].mean().item() for name, group in groups.items()
+    }
     accuracies = per_class[seen]
     result['all'] = (correct.sum() / total.sum()).item()
     result['all_macro'] = accuracies.mean().item()

@@ -6,7 +6,7 @@ from mmlt.visualization.class_curves import draw_class_accuracy, draw_class_curv
 from mmlt.visualization.class_matrices import draw_confusion_matrix, draw_separability_matrix
 from mmlt.visualization.contact_sheet import draw_contact_sheet
 from mmlt.visualization.embedding import Embedding, draw_embedding, embed_tsne
-from mmlt.visualization.html_report import Picture, Table, html_page
+from mmlt.visualization.html_report import Picture, Table, html_page, sortable_page
 from mmlt.visualization.margins import draw_dbm_margins
 from mmlt.visualization.model_grids import draw_embedding_grid, draw_separability_grid
 from mmlt.visualization.reliability import draw_reliability
@@ -40,4 +40,5 @@ __all__ = [
     'read_training_log',
     'render',
     'save_figure',
+    'sortable_page',
 ]

@@ -94,3 +94,24 @@ def test_a_resumed_run_that_counts_iterations_does_not_repeat_its_start(tmp_path
     resumed = iteration_run(tmp_path, 4, resume=True)
     assert (list(start), list(resumed)) == ([0, 1], [2, 3])
     assert resumed[2] != start[0]
+
+
+@pytest.mark.parametrize('workers', [1, 2])
+def test_workers_that_persist_draw_what_new_ones_draw(workers, tmp_path):
+    """Three epochs, and one that is resumed: the weights of workers that start with each epoch."""
+    options = {
+        'train_dataloader.num_workers': workers,
+        'default_hooks.checkpoint.max_keep_ckpts': -1,
+        'val_cfg': None, 'val_dataloader': None, 'val_evaluator': None,
+    }  # fmt: skip
+    for name, persistent in (('anew', False), ('kept', True)):
+        loader = {'train_dataloader.persistent_workers': persistent}
+        short_run(tmp_path / name, 3, 9, **options, **loader).train()
+    anew, kept = (states(tmp_path / name, 3)['state_dict'] for name in ('anew', 'kept'))
+    assert differing(anew, kept) == []
+    (tmp_path / 'broken').mkdir()
+    torch.save(states(tmp_path / 'kept', 2), tmp_path / 'broken' / 'second.pth')
+    resume = dict(resume=True, load_from=str(tmp_path / 'broken' / 'second.pth'))
+    loader = {'train_dataloader.persistent_workers': True}
+    short_run(tmp_path / 'broken', 3, 9, **options, **loader, **resume).train()
+    assert differing(anew, states(tmp_path / 'broken', 3)['state_dict']) == []

@@ -14,6 +14,7 @@ from mmlt.functional import (
     softmax_pair_loss,
     softmax_uniform_loss,
 )
+from mmlt.models.losses import SigmoidUniformLoss
 
 HALVES = [torch.float16, torch.bfloat16]
 LOSSES = [sigmoid_uniform_loss, softmax_uniform_loss]
@@ -79,7 +80,9 @@ def test_chunks_keep_no_gram_matrix_for_the_backward_pass(loss):
             loss(weight, **options)
         return max(sizes)
 
-    assert largest_saved() == 64 * 64
+    # The sigmoid form has its gradient when the forward pass ends, and keeps that alone.
+    whole = weight.numel() if loss is sigmoid_uniform_loss else 64 * 64
+    assert largest_saved() == whole
     assert largest_saved(chunk_size=8) <= weight.numel()
 
 
@@ -100,6 +103,49 @@ def test_chunks_bound_the_memory_of_forward_and_backward(loss):
         with Sizes() as sizes:
             loss(weight, chunk_size=chunk_size).backward()
         assert sizes.largest == largest
+
+
+@pytest.mark.parametrize('sample_size', [2, 3, 6])
+def test_a_sample_of_the_rows_is_unbiased(sample_size, weight):
+    """The mean over all possible draws is the loss of all rows, in value and gradient."""
+    whole = weight.clone().requires_grad_()
+    sigmoid_uniform_loss(whole).backward()
+    found, generator = {}, torch.Generator()
+    for seed in range(400):  # until every choice of rows has come
+        part = weight.clone().requires_grad_()
+        value = sigmoid_uniform_loss(
+            part, sample_size=sample_size, generator=generator.manual_seed(seed)
+        )
+        value.backward()
+        rows = part.grad.abs().sum(1).nonzero().flatten().tolist()
+        found[tuple(rows)] = value.detach(), part.grad
+    assert len(found) == math.comb(7, sample_size)
+    values, gradients = (torch.stack(list(part)) for part in zip(*found.values(), strict=True))
+    torch.testing.assert_close(values.mean(), sigmoid_uniform_loss(weight))
+    torch.testing.assert_close(gradients.mean(0), whole.grad)
+
+
+def test_the_rows_are_drawn_anew_and_by_the_generator(weight):
+    generator = torch.Generator()
+    draws = [
+        sigmoid_uniform_loss(weight, sample_size=3, generator=generator.manual_seed(seed)).item()
+        for seed in (1, 2, 3, 1)
+    ]
+    assert draws[0] == draws[3]
+    assert len(set(draws)) == 3
+    assert sigmoid_uniform_loss(weight, sample_size=7) == sigmoid_uniform_loss(weight)
+    with pytest.raises(ValueError, match='sample_size must be >= 2, got 1'):
+        sigmoid_uniform_loss(weight, sample_size=1)
+
+
+def test_the_criterion_samples_in_training_only(weight):
+    criterion = SigmoidUniformLoss(sample_size=3, loss_weight=2.0)
+    torch.manual_seed(0)
+    drawn = {criterion(weight).item() for _ in range(9)}
+    assert len(drawn) > 3
+    torch.testing.assert_close(criterion.eval()(weight), 2 * sigmoid_uniform_loss(weight))
+    with pytest.raises(ValueError, match='sample_size must be >= 2, got 0'):
+        SigmoidUniformLoss(sample_size=0)
 
 
 def test_the_self_pair_is_constant_in_chunks_too(weight):

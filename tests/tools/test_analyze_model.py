@@ -26,7 +26,8 @@ FOLDER = ROOT / 'tools' / 'analysis_tools'
 CONFIG = str(ROOT / 'configs' / 'bce3s' / 'resnet20_digits-lt.py')
 PICTURES = (
     'class_counts', 'per_class_accuracy', 'separability_matrix', 'classifier_separability',
-    'compactness', 'separability', 'angular_distances', 'tsne', 'confusion_matrix', 'reliability',
+    'compactness', 'separability', 'angular_distances', 'tsne', 'confusion_matrix', 'confusions',
+    'reliability',
 )  # fmt: skip
 GROUPS = {'many': [0], 'medium': [1, 2, 3, 4], 'few': [5, 6, 7, 8, 9]}
 
@@ -122,7 +123,8 @@ def column(folder, name):
 
 def test_the_report_has_its_files(report):
     wanted = {f'{name}.{kind}' for name in PICTURES for kind in ('png', 'svg')}
-    wanted |= {'index.html', 'report.json', 'per_class.csv', 'predictions.npz', 'geometry.npz'}
+    wanted |= {'index.html', 'report.json', 'predictions.npz', 'geometry.npz'}
+    wanted |= {'per_class.csv', 'per_class.html'}
     assert {path.name for path in report.iterdir()} == wanted
     assert min(path.stat().st_size for path in report.iterdir()) > 500
     for name in PICTURES:
@@ -194,7 +196,7 @@ def test_each_class_has_a_line(report, checkpoint):
 def test_the_page_asks_nothing_of_the_network(folder, request):
     out = request.getfixturevalue(folder)
     page = Page(out / 'index.html')
-    assert len(page.images) == len(list(out.glob('*.png'))) == 10 - (folder == 'adjusted')
+    assert len(page.images) == len(list(out.glob('*.png'))) == 11 - (folder == 'adjusted')
     assert page.links == page.images
     assert all(image.startswith('data:image/png;base64,') for image in page.images)
     assert '<script' not in (out / 'index.html').read_text()
@@ -211,6 +213,36 @@ def test_other_backends_are_given_the_pictures(adjusted):
         )
     )
     np.testing.assert_array_equal(given, own)
+
+
+def test_the_page_says_where_the_model_is_wrong(report):
+    values, arrays = values_of(report), np.load(report / 'predictions.npz')
+    labels, predictions = arrays['labels'], arrays['predictions']
+    accuracy = [100 * (predictions[labels == k] == k).mean() for k in range(10)]
+    worst = values['worst_classes']
+    assert [row['accuracy'] for row in worst] == pytest.approx(sorted(accuracy))
+    assert all(accuracy[int(row['name'])] == pytest.approx(row['accuracy']) for row in worst)
+    first = values['confusions'][0]
+    matrix = np.zeros((10, 10), int)
+    np.add.at(matrix, (labels, predictions), 1)
+    np.fill_diagonal(matrix, 0)
+    assert first['images'] == matrix.max() == matrix[int(first['label']), int(first['prediction'])]
+    assert first['percent'] == pytest.approx(100 * matrix.max() / 60)
+    rows = Page(report / 'index.html').rows
+    assert [first['label'], first['prediction'], str(first['images'])] in [r[:3] for r in rows]
+    for group, (low, high) in values['accuracy_intervals'].items():
+        assert 0 <= low <= values['accuracy'][group] <= high <= 100
+    assert 'training set' in (report / 'class_counts.svg').read_text()
+    assert 'test split' not in (report / 'class_counts.svg').read_text()
+
+
+def test_a_page_of_all_classes_sorts(report):
+    text = (report / 'per_class.html').read_text()
+    rows = Page(report / 'per_class.html').rows
+    assert [row[0] for row in rows[1:]] == list('0123456789')
+    assert text.count('<button>') == len(rows[0])
+    assert text.count('<script>') == 1
+    assert 'http' not in text
 
 
 def test_tensorboard_is_given_the_pictures(report, tmp_path):
@@ -307,7 +339,7 @@ def test_reports_that_do_not_compare_are_refused(report, tmp_path, changes, mess
     [
         ('analyze_model {config} nowhere.pth --out {0}', 'CHECKPOINT nowhere.pth does not exist'),
         ('analyze_model nowhere.py x.pth --out {0}', 'CONFIG nowhere.py does not exist'),
-        ('analyze_model {config} {config} --out {0} --max-per-class 0', 'at least 1, got 0'),
+        ('analyze_model {config} {config} --out {0}', 'is a config file, expected a checkpoint'),
         ('compare_models {0} --out {0}', 'REPORT_DIR must be two or more folders'),
         ('compare_models {0} {0}/. --out {0}', 'REPORT_DIR must be two or more folders'),
         ('compare_models {0} x --out {0}', '--out must not be one of the reports'),
@@ -329,7 +361,7 @@ def test_a_checkpoint_of_another_config_is_named(checkpoint, tmp_path):
     weights = torch.load(checkpoint, weights_only=True)['state_dict']
     del weights['head.classifier.weight']
     torch.save(weights, tmp_path / 'x.pth')
-    with pytest.raises(ValueError, match=r'has no head.classifier.weight of shape \(10, 64\)'):
+    with pytest.raises(ValueError, match='does not fit the model: missing head.classifier.weight'):
         main('analyze_model', CONFIG, tmp_path / 'x.pth', '--out', tmp_path)
 
 

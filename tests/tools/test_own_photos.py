@@ -72,6 +72,7 @@ def folder(tmp_path_factory):
     train = tool('train', root / 'mine.py', '--work-dir', root / 'run', '--cfg-options', *quick)
     assert train.returncode == 0, train.stdout + train.stderr
     assert 'validated on PhotoFolder, split val' in train.stdout
+    (root / 'console.txt').write_text(train.stdout)
     return root
 
 
@@ -89,6 +90,20 @@ def test_the_config_is_one_that_a_person_can_read(folder):
     assert cfg.model.head.in_channels == 64
     assert cfg.model.neck.type == 'GlobalAveragePooling'
     assert cfg.optim_wrapper.optimizer.lr == 0.02
+
+
+def test_the_console_has_a_screen_and_the_log_file_all(folder):
+    console = (folder / 'console.txt').read_text()
+    assert len(console.splitlines()) < 20
+    (path,) = (folder / 'run').glob('*/*.log')
+    log = path.read_text()
+    assert str(path) in console
+    for text in ('Config:', 'Exp name', 'Saving checkpoint at 3', 'Hooks will be', 'environment:'):
+        assert text in log
+        assert text not in console
+    for epoch in (1, 2, 3):
+        line = next(line for line in log.splitlines() if f'Epoch(train) [{epoch}]' in line)
+        assert line[30:] in console  # without the date, which is shorter there
 
 
 def test_check_says_ok(folder):
@@ -170,6 +185,39 @@ def test_mistakes_in_predict(folder, tmp_path, words, message):
     assert found.returncode
     assert message in found.stderr
     assert 'Traceback' not in found.stderr
+
+
+def words_of(name, folder, tmp_path, config, checkpoint):
+    """The command line of each tool that takes a config and a checkpoint."""
+    config, checkpoint = folder / config, folder / checkpoint
+    more = dict(
+        test=['--work-dir', tmp_path], check=[], predict=[folder / 'photos'],
+        train=['--work-dir', tmp_path],
+    ).get(name, ['--out', tmp_path / 'report', '--no-tsne'])  # fmt: skip
+    return [config, *(['--resume'] * (name == 'train')), checkpoint, *more]
+
+
+LOADERS = ['test', 'check', 'predict', 'train', 'analysis_tools/analyze_model']
+
+
+@pytest.mark.parametrize('name', LOADERS)
+def test_every_tool_tells_that_config_and_checkpoint_were_swapped(folder, tmp_path, name):
+    found = tool(name, *words_of(name, folder, tmp_path, 'run/epoch_3.pth', 'mine.py'))
+    assert found.returncode == 2
+    assert 'CONFIG comes before CHECKPOINT, got' in found.stderr
+
+
+@pytest.mark.parametrize('name', LOADERS)
+def test_one_loader_refuses_the_checkpoint_of_another_model(folder, tmp_path, name):
+    state = mmlt.checkpoint.load(str(folder / 'run/epoch_3.pth'))
+    weights = state['state_dict']
+    weights['head.fc.bias'] = weights.pop('head.classifier.weight')[:, 0]
+    torch.save(state, folder / 'other.pth')
+    found = tool(name, *words_of(name, folder, tmp_path, 'mine.py', 'other.pth'))
+    assert found.returncode == 1
+    told = found.stdout + found.stderr
+    assert 'does not fit the model: missing head.classifier.weight, unexpected head.fc.bias' in told
+    assert 'Traceback' not in told
 
 
 def rename_in_test(root):

@@ -204,8 +204,10 @@ def test_amp_trains_with_finite_losses(tmp_path):
 @pytest.mark.parametrize(
     ('words', 'message'),
     [
-        ('test.py CONFIG setup.py nowhere.pth', 'CHECKPOINT nowhere.pth does not exist'),
-        ('test.py CONFIG setup.py ./setup.py', 'CHECKPOINT ./setup.py is given twice'),
+        ('test.py CONFIG LICENSE nowhere.pth', 'CHECKPOINT nowhere.pth does not exist'),
+        ('test.py CONFIG LICENSE ./LICENSE', 'CHECKPOINT ./LICENSE is given twice'),
+        ('test.py x.pth CONFIG', 'CONFIG comes before CHECKPOINT, got x.pth'),
+        ('train.py configs/nowhere.py', 'CONFIG configs/nowhere.py does not exist'),
         ('test.py CONFIG x.pth --out x.txt', '--out must end in .json, .pkl or .pickle, got x.txt'),
         ('test.py CONFIG x.pth --out-item pred', '--out-item needs --out'),
         ('test.py CONFIG x.pth y.pth --out x.pkl', 'predictions are of one CHECKPOINT, got 2'),
@@ -221,11 +223,6 @@ def test_a_mistake_on_the_command_line_is_named(words, message, monkeypatch, cap
         run_here(words, monkeypatch)
     assert error.value.code == 2
     assert message in capsys.readouterr().err.splitlines()[-1]
-
-
-def test_a_config_that_does_not_exist_is_named(monkeypatch):
-    with pytest.raises(FileNotFoundError, match='configs/nowhere.py'):
-        run_here('train.py configs/nowhere.py', monkeypatch)
 
 
 @pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh'])

@@ -3,9 +3,10 @@
     python tools/analysis_tools/analyze_model.py CONFIG CHECKPOINT --out DIR [--split test]
 
 Goes over the images once and writes into DIR: index.html, one page with everything in it;
-report.json; per_class.csv; predictions.npz; geometry.npz; each picture as PNG and SVG.
-compare_models.py lays such folders side by side. The pictures also go to the visualisation backends
-of the config other than LocalVisBackend, such as TensorboardVisBackend.
+report.json; per_class.csv, and per_class.html that sorts; predictions.npz; geometry.npz; each
+picture as PNG and SVG. compare_models.py lays such folders side by side. The pictures also go to
+the visualisation backends of the config other than LocalVisBackend, such as
+TensorboardVisBackend.
 
 The features are kept in memory, N x D float32: 1 GB for 120,000 images of width 2048. Training
 images (--split train) go through the pipeline of the test, without augmentation. "test_images" are
@@ -14,13 +15,13 @@ then those of the split.
 
 import argparse
 import sys
-from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 
 import mmlt  # noqa: F401  (registers everything)
 from mmlt.analysis import analyze
 from mmlt.config_class_counts import add_class_counts, set_class_counts
+from mmlt.config_file import paths_fault, read_config
 
 
 def main(argv=None) -> None:
@@ -43,13 +44,11 @@ def main(argv=None) -> None:
         '--cfg-options', nargs='+', action=DictAction, help='settings to override: key=value'
     )
     args = parser.parse_args(argv)
-    for name in ('config', 'checkpoint'):
-        path = getattr(args, name)
-        if not Path(path).is_file():
-            parser.error(f'{name.upper()} {path} does not exist')
+    if fault := paths_fault(args.config, args.checkpoint):
+        parser.error(fault)
     if args.max_per_class < 1:
         parser.error(f'--max-per-class must be at least 1, got {args.max_per_class}')
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     if args.class_counts:
         cfg = set_class_counts(cfg, args.class_counts)
     if args.cfg_options:

@@ -23,6 +23,7 @@ from mmpretrain.registry import MODELS
 
 import mmlt  # noqa: F401  (registers everything)
 from mmlt.config_class_counts import add_class_counts, set_class_counts
+from mmlt.config_file import paths_fault, read_config
 from mmlt.models.targets import view_targets
 from mmlt.visualization import draw_contact_sheet, save_figure
 
@@ -47,7 +48,9 @@ def main(argv=None) -> None:
     args = parser.parse_args(argv)
     if args.num < 1:
         parser.error(f'--num must be at least 1, got {args.num}')
-    cfg = Config.fromfile(args.config)
+    if fault := paths_fault(args.config):
+        parser.error(fault)
+    cfg = read_config(args.config)
     if args.class_counts:
         cfg = set_class_counts(cfg, args.class_counts)
     if args.cfg_options:
@@ -99,7 +102,9 @@ def is_bgr(cfg: Config, split: str) -> bool:
 
     def loads_files(part) -> bool:
         if isinstance(part, dict):
-            return part.get('type') == 'LoadImageFromFile' or any(map(loads_files, part.values()))
+            return part.get('type') in ('LoadImageFromFile', 'LoadImageOnce') or any(
+                map(loads_files, part.values())
+            )
         return isinstance(part, list | tuple) and any(map(loads_files, part))
 
     return loads_files(cfg[f'{split}_dataloader'].dataset.to_dict())

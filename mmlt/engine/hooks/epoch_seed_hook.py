@@ -2,11 +2,13 @@
 
 from functools import partial
 
+import torch
 from mmengine.dataset import worker_init_fn
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, set_random_seed
 from mmpretrain.registry import HOOKS
+from torch.utils.data import get_worker_info
 
 
 @HOOKS.register_module()
@@ -17,6 +19,9 @@ class EpochSeedHook(Hook):
     was resumed at an epoch draws the numbers of the unbroken run, so it ends in the same weights.
     It also gives each process other mixing weights and negatives, and each epoch other
     augmentations: mmengine starts the workers of every epoch from the same seed.
+
+    Workers that persist (``persistent_workers=True``) seed themselves anew at the first image of an
+    epoch: they draw the numbers of workers that were started for it.
 
     A run that counts iterations (``IterBasedTrainLoop``) is seeded once, at its start; resumed, it
     is seeded by the iteration too, and goes on with other random numbers than the unbroken run.
@@ -36,6 +41,7 @@ class EpochSeedHook(Hook):
 
     def before_run(self, runner) -> None:
         """Note the seed that the sampler was built with: no checkpoint has been loaded yet."""
+        self._shared_seed = None
         self._built_with = runner.seed
 
     def before_train(self, runner) -> None:
@@ -55,8 +61,34 @@ class EpochSeedHook(Hook):
         seed %= 2**31
         set_random_seed(seed)
         loader = runner.train_dataloader
-        loader.worker_init_fn = partial(
-            worker_init_fn, num_workers=loader.num_workers, rank=0, seed=seed
-        )
-        # Workers that outlive an epoch were seeded once: start new ones.
-        loader._iterator = None
+        if not getattr(loader, 'persistent_workers', False):
+            loader.worker_init_fn = partial(
+                worker_init_fn, num_workers=loader.num_workers, rank=0, seed=seed
+            )
+            return
+        if self._shared_seed is None:
+            self._shared_seed = torch.zeros((), dtype=torch.int64).share_memory_()
+            loader.worker_init_fn = partial(
+                _start_worker, num_workers=loader.num_workers, shared_seed=self._shared_seed
+            )
+            loader._iterator = None  # workers that a tool started before
+        self._shared_seed.fill_(seed)
+        if loader._iterator is not None:
+            # Starting workers takes one number of this process's generator: so do we, who do not.
+            torch.empty((), dtype=torch.int64).random_()
+
+
+def _start_worker(worker_id: int, num_workers: int, shared_seed: torch.Tensor) -> None:
+    """Let this worker seed itself anew whenever the shared seed has changed."""
+    dataset = get_worker_info().dataset
+    seeded_with = None
+
+    def fetch(indices: list) -> list:
+        nonlocal seeded_with
+        if seeded_with != (seed := shared_seed.item()):
+            worker_init_fn(worker_id, num_workers, rank=0, seed=seed)
+            seeded_with = seed
+        return [dataset[index] for index in indices]
+
+    # What torch's fetcher takes in the place of ``dataset[index]``; it looks at the instance.
+    dataset.__getitems__ = fetch

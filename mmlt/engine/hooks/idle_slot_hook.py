@@ -17,13 +17,14 @@ class IdleSlotHook(Hook):
     """Warn after the first epochs of slots that train nothing, or whose projections collapsed.
 
     Looked at: losses that were 0 all through the last epoch, margins that were never applied,
-    memory banks that lack classes, and banks and queues whose projections are all the same (mean
-    pairwise cosine above ``collapse``): the contrast loss is at its ceiling then, and stays there.
-    The slots of experts are looked at one by one, their losses as the sum that is trained.
+    memory banks that lack classes, and projections that are all the same, those in a bank or a
+    queue or those of a batch (mean pairwise cosine above ``collapse``): the contrast loss is at its
+    ceiling then, and stays there. The slots of experts are looked at one by one, their losses as
+    the sum that is trained.
 
     Args:
         epochs (int): When to look, >= 1; at the end of a shorter run. Defaults to 3: the first
-            epoch only fills a bank.
+            epoch only fills a bank. Looks again after twice, four times, ... as many.
         collapse (float): In (0, 1]. Defaults to 0.99.
 
     Raises:
@@ -39,25 +40,35 @@ class IdleSlotHook(Hook):
         if not 0 < collapse <= 1:
             raise ValueError(f'collapse must be in (0, 1], got {collapse}')
         self.epochs, self.collapse = epochs, collapse
-        self._applied, self._handles = set(), []
+        self._applied, self._projections, self._handles = set(), {}, []
 
     def before_train(self, runner) -> None:
-        """Count the calls of the margins until it is time to look."""
+        """Watch margins and projectors until it is time to look."""
         self._length = len(runner.train_dataloader)
         self._when = min(self.epochs * self._length, runner.max_iters)
-        self._applied, self._handles = set(), []
+        while self._when <= runner.iter:  # of a resumed run
+            self._when *= 2
+        self._told = set()
+        self._applied, self._projections, self._handles = set(), {}, []
         for name, slot in _slots(runner):
-            if isinstance(getattr(slot, 'margin', None), torch.nn.Module):
-                note = self._noter(name)
-                self._handles.append(slot.margin.register_forward_hook(note))
+            for part in ('margin', 'projector'):
+                if isinstance(getattr(slot, part, None), torch.nn.Module):
+                    note = self._noter(name, part)
+                    self._handles.append(getattr(slot, part).register_forward_hook(note))
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
-        """Look, once."""
+        """Look, and tell each slot once."""
         if runner.iter + 1 != self._when:
             return
+        self._when *= 2
         for name, slot in _slots(runner):
-            for text in self.faults(runner, name, slot):
+            found = self.faults(runner, name, slot) if name not in self._told else []
+            for text in found:
+                self._told.add(name)
                 print_log(f'{text} (IdleSlotHook)', 'current', logging.WARNING)
+
+    def after_train(self, runner) -> None:
+        """Watch no longer."""
         for handle in self._handles:
             handle.remove()
 
@@ -70,8 +81,10 @@ class IdleSlotHook(Hook):
             )
         if isinstance(getattr(slot, 'bank', None), torch.Tensor):
             found += self._bank_faults(slot)
-        if isinstance(slot, MomentumQueue):
+        elif isinstance(slot, MomentumQueue):
             found += self._collapse(slot.queue, 'keys of the queue')
+        elif name in self._projections:
+            found += self._collapse(self._projections[name], 'projections of all images of a batch')
         first = not name.startswith('experts.') or name.startswith('experts.0.')
         name = name.split('.')[-1]
         history = runner.message_hub.log_scalars.get(f'train/loss_{name}') if first else None
@@ -112,9 +125,12 @@ class IdleSlotHook(Hook):
             ]
         return []
 
-    def _noter(self, name: str):
+    def _noter(self, name: str, part: str):
         def note(module, inputs, output):
-            self._applied.add(name)
+            if part == 'margin':
+                self._applied.add(name)
+            elif module.training:
+                self._projections[name] = output.detach()
 
         return note
 

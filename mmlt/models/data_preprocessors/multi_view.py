@@ -123,8 +123,10 @@ class MultiViewDataPreprocessor(ClsDataPreprocessor):
         several = not isinstance(first, torch.Tensor) or first.dim() == 4
         samples = data.get('data_samples')
         paired = several and bool(samples) and 'partner_label' in samples[0]
-        self._check_inputs(len(data['inputs']), several, paired, training)
-        if training and self.views == ('pipeline',):
+        # PreciseBNHook takes the statistics of training batches, and asks for them as a test does.
+        statistics = several and self.training and not training
+        self._check_inputs(len(data['inputs']), several, paired, training or statistics)
+        if several and (training or statistics) and self.views == ('pipeline',):
             return self._stack_views(data)
         if not training or len(self.views) == 1 or samples is None:
             return super().forward(dict(data, inputs=first) if paired else data, training)

@@ -118,3 +118,21 @@ def accuracies(logits: torch.Tensor, labels: torch.Tensor, topk) -> dict:
     topk = topk if isinstance(topk, tuple) else (topk,)
     found = Accuracy.calculate(logits, labels, topk=topk)
     return {f'accuracy_top-{k}': accuracy for k, accuracy in zip(topk, found)}
+
+
+def several_features(head: str, features) -> str:
+    """Say what serves where the last stage of a backbone gives several features an image.
+
+    Example:
+        >>> several_features('BCE3SHead', (torch.rand(2, 8), torch.rand(2, 8)))[:66]
+        'BCE3SHead classifies one feature an image, but the backbone gives '
+    """
+    if not isinstance(features, tuple | list):
+        return f'{head} needs a tensor of features, got {type(features).__name__}'
+    shapes = ' and '.join(str(tuple(getattr(x, 'shape', ()))) for x in features)
+    return (
+        f'{head} classifies one feature an image, but the backbone gives {len(features)} in its '
+        f'last stage, {shapes}. Of a distilled DeiT take the mean of the patches, '
+        "backbone=dict(out_type='avg_featmap'), or type='VisionTransformer'; Conformer has no such "
+        'setting: take a ResNet or a VisionTransformer'
+    )

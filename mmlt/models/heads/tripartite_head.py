@@ -9,7 +9,7 @@ from mmpretrain.structures import DataSample
 from mmlt.class_counts import load_class_counts
 from mmlt.models.build import build_part, merge_spec
 from mmlt.models.heads.checkpoint import rename_slots, settle_class_counts
-from mmlt.models.heads.parts import accuracies, part_spec, slot_specs
+from mmlt.models.heads.parts import accuracies, part_spec, several_features, slot_specs
 from mmlt.models.losses import BalancedSoftmaxLoss, ClassBalancedLoss
 from mmlt.models.slots import Batch
 
@@ -139,6 +139,8 @@ class TripartiteHead(ClsHead):
     def pre_logits(self, feats: tuple[torch.Tensor]) -> torch.Tensor:
         """Take the last stage's features and check their width."""
         features = feats[-1]
+        if not isinstance(features, torch.Tensor):
+            raise TypeError(several_features(type(self).__name__, features))
         if features.dim() != 2 or features.shape[1] != self.in_channels:
             raise ValueError(
                 f'in_channels of {type(self).__name__} is {self.in_channels}, so the features must '

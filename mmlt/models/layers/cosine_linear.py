@@ -4,9 +4,9 @@ import math
 
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 
+from mmlt.functional.linear import unit_linear
 from mmlt.functional.numerics import unit_rows, upcast
 
 
@@ -64,7 +64,7 @@ class CosineLinear(nn.Module):
     def cosine(self, features: torch.Tensor) -> torch.Tensor:
         """Compute the cosines (N, K) of features (N, D); they may pass +-1 by rounding."""
         with torch.autocast(features.device.type, enabled=False):
-            return F.linear(unit_rows(upcast(features)), unit_rows(upcast(self.weight)))
+            return unit_linear(upcast(features), upcast(self.weight), unit_features=True)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Compute the logits (N, K) of features (N, D)."""

@@ -4,10 +4,9 @@ import math
 
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 
-from mmlt.functional.numerics import unit_rows
+from mmlt.functional.linear import unit_linear
 
 
 @MODELS.register_module()
@@ -47,4 +46,4 @@ class NormedLinear(nn.Linear):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Compute the logits (N, K) of features (N, D)."""
-        return F.linear(features, unit_rows(self.weight), self.bias)
+        return unit_linear(features, self.weight, self.bias)

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 
+from mmlt.functional.linear import unit_linear
 from mmlt.functional.numerics import unit_rows as to_unit_rows
 from mmlt.models.layers.normed_linear import NormedLinear
 
@@ -40,8 +41,9 @@ class UnitFeatureLinear(NormedLinear):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Compute the logits (N, K) of features (N, D)."""
-        weight = to_unit_rows(self.weight) if self.unit_rows else self.weight
-        return F.linear(to_unit_rows(features), weight, self.bias)
+        if self.unit_rows:
+            return unit_linear(features, self.weight, self.bias, unit_features=True)
+        return F.linear(to_unit_rows(features), self.weight, self.bias)
 
     def extra_repr(self) -> str:
         """Describe the layer in one line."""

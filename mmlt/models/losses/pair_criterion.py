@@ -66,4 +66,5 @@ class PairCriterion(nn.Module, ABC):
     ) -> torch.Tensor:
         """Weigh and reduce the samples' losses."""
         loss = self.per_sample(similarity, target, negative_mask)
-        return self.loss_weight * reduce_samples(loss, weight, self.reduction)
+        loss = reduce_samples(loss, weight, self.reduction)
+        return loss if self.loss_weight == 1 else self.loss_weight * loss

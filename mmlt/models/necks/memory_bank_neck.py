@@ -10,7 +10,7 @@ from mmlt.functional import bank_similarity, write_bank
 from mmlt.models.build import build_part, merge_spec
 from mmlt.models.gather import gather_rows
 from mmlt.models.losses import PairCriterion
-from mmlt.models.slots.batch import Batch
+from mmlt.models.slots.batch import Batch, split_views
 from mmlt.models.state import state
 from mmlt.models.targets import one_hot
 
@@ -133,10 +133,12 @@ class MemoryBankNeck(BaseModule):
         losses = []
         # The plain view is what the bank remembers, so it is compared only when it is alone.
         compared = max(1, len(batch.views) - 1)
-        for view, target in list(zip(batch.views, batch.targets))[-compared:]:
+        views, targets = batch.views[-compared:], batch.targets[-compared:]
+        similarity = self.similarity(torch.cat(tuple(views)) if compared > 1 else views[0])
+        for view, target in zip(split_views(similarity, compared), targets):
             # A class that the bank has not seen is no negative, and no positive either.
             target = one_hot(target, len(filled)) * filled
-            losses.append(self.criterion(self.similarity(view), target, negative_mask=filled))
+            losses.append(self.criterion(view, target, negative_mask=filled))
         loss = sum(losses) / (len(losses) if self.reduction == 'mean' else 1)
         # Zero, but still a function of the projector, while the bank is being filled: DDP wants a
         # gradient for every parameter in every step.

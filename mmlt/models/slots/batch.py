@@ -93,7 +93,7 @@ class Batch:
                 f'are {len(features)} features'
             )
         samples = data_samples[: len(targets[0])]
-        views = features.chunk(len(targets))
+        views = split_views(features, len(targets))
         return cls(views, targets, classifier, companions or {}, samples, first)
 
     def plain_labels(self, slot: str) -> torch.Tensor:
@@ -148,6 +148,11 @@ class Batch:
                 'meta_keys of PackInputs'
             )
         return torch.tensor(ids, dtype=torch.float32).to(self.views[0].device, non_blocking=True)
+
+
+def split_views(rows: torch.Tensor, number: int) -> tuple[torch.Tensor, ...]:
+    """Cut rows (V * N, ...) into V views; a single one is not copied in the backward pass."""
+    return rows.chunk(number) if number > 1 else (rows,)
 
 
 def pure_labels_of(target: torch.Tensor, slot: str) -> torch.Tensor:

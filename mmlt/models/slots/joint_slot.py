@@ -5,7 +5,7 @@ import torch.nn as nn
 from mmpretrain.registry import MODELS
 
 from mmlt.models.build import build_part
-from mmlt.models.slots.batch import Batch, pure_labels_of
+from mmlt.models.slots.batch import Batch, pure_labels_of, split_views
 
 
 @MODELS.register_module()
@@ -37,7 +37,7 @@ class JointSlot(nn.Module):
     Example:
         >>> slot = JointSlot(dict(type='SoftmaxPairLoss'))
         >>> slot(Batch([torch.zeros(2, 4)], [torch.tensor([0, 1])], nn.Linear(4, 3, bias=False)))
-        tensor(1.0986, grad_fn=<DivBackward0>)
+        tensor(1.0986, grad_fn=<MeanBackward0>)
     """
 
     wants = ('class_counts',)
@@ -64,7 +64,7 @@ class JointSlot(nn.Module):
         with torch.autocast(views[0].device.type, enabled=False):
             logits = self.logits(batch.classifier, views, targets)
             losses = [self.criterion(z, y) for z, y in zip(logits, targets)]
-        return sum(losses) / len(losses)
+        return losses[0] if len(losses) == 1 else sum(losses) / len(losses)
 
     def logits(self, classifier, views, targets) -> tuple[torch.Tensor, ...]:
         """Logits (N, K) of each view, with the margin where there is one."""
@@ -72,8 +72,8 @@ class JointSlot(nn.Module):
         # Half features under autocast; a classifier that is half itself takes them as they are.
         features = features.to(next(classifier.parameters(), features).dtype)
         if self.margin is None:
-            return classifier(features).chunk(len(views))
-        cosines = classifier.cosine(features).chunk(len(views))
+            return split_views(classifier(features), len(views))
+        cosines = split_views(classifier.cosine(features), len(views))
         # The plain view has labels, or it is refused; the others are mixtures, or have labels too.
         labels = [pure_labels_of(targets[0], 'margin'), *targets[1:]]
         return tuple(

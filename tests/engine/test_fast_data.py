@@ -1,10 +1,13 @@
 """The batched form of every CIFAR config's augmentation, against the settings of its pipeline."""
 
+import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
-from mmpretrain.registry import MODELS
+from mmpretrain.registry import DATASETS, MODELS, TRANSFORMS
+from PIL import Image
 
-from mmlt.engine.batch_augmentation import augment_in_batches
+from mmlt.engine.fast_data import augment_in_batches, keep_in_memory
 
 AUTO = dict(
     type='BatchCifarAugment', size=32, padding=4, flip=0.5, auto_augment=True, cutout=16
@@ -71,3 +74,53 @@ def test_a_digits_config_is_translated_or_refused_whole():
         assert cfg.pretty_text == before
     else:
         assert cfg.data_preprocessor.augment
+
+
+def folder_config(tmp_path, workers):
+    """Six PNG images in two classes, each loaded, flipped at random, and packed."""
+    for number in range(6):
+        folder = tmp_path / 'images' / 'ab'[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(256, size=(8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f'{number}.png')
+    flip = dict(type='RandomFlip', prob=0.5, direction='horizontal')
+    pipeline = [dict(type='LoadImageFromFile'), flip, dict(type='PackInputs')]
+    images = dict(type='CustomDataset', data_root=str(tmp_path / 'images'), pipeline=pipeline)
+    loader = dict(num_workers=workers, persistent_workers=False)
+    return Config(dict(train_dataloader=dict(loader, dataset=dict(type='RepeatDataset', times=1,
+                                                                  dataset=images))))  # fmt: skip
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_images_in_memory_are_read_once_and_stay_what_they_were(workers, tmp_path):
+    cfg = folder_config(tmp_path, workers)
+    plain = DATASETS.build(cfg.train_dataloader.dataset.dataset)
+    keep_in_memory(cfg, 1)
+    assert cfg.train_dataloader.persistent_workers is (workers > 0)
+    kept = DATASETS.build(cfg.train_dataloader.dataset.dataset)
+
+    def images(dataset):
+        np.random.seed(0)
+        return torch.stack([item['inputs'] for item in dataset])
+
+    first = images(plain)
+    torch.testing.assert_close(images(kept), first)
+    for path in tmp_path.glob('images/*/*.png'):
+        path.unlink()
+    torch.testing.assert_close(images(kept), first)
+    with pytest.raises(FileNotFoundError):
+        images(plain)
+
+
+def test_full_memory_is_told_once_and_nothing_is_lost(tmp_path):
+    cfg = folder_config(tmp_path, 0)
+    keep_in_memory(cfg, 400 / 2**20)  # two of these images have 384 bytes
+    dataset = DATASETS.build(cfg.train_dataloader.dataset.dataset)
+    with pytest.warns(UserWarning, match='keeps 2 images, and max_mib=.* is full') as told:
+        shapes = {dataset[index % 6]['inputs'].shape for index in range(12)}
+    assert shapes == {(3, 8, 8)}
+    assert len([w for w in told if 'LoadImageOnce' in str(w.message)]) == 1
+    with pytest.raises(ValueError, match='max_mib must be > 0, got 0'):
+        TRANSFORMS.build(dict(type='LoadImageOnce', max_mib=0))
+    with pytest.raises(ValueError, match='does not begin by LoadImageFromFile'):
+        keep_in_memory(Config.fromfile('configs/bce3s/resnet20_digits-lt.py'), 9)

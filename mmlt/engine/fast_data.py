@@ -1,4 +1,4 @@
-"""From a pipeline that augments one image at a time to one that augments whole batches."""
+"""What tools/train.py does to a config for faster data: whole batches, and images in memory."""
 
 from collections.abc import Sequence
 
@@ -27,11 +27,7 @@ def augment_in_batches(cfg) -> None:
     Raises:
         ValueError: The pipeline does something that has no batched form here.
     """
-    dataset = cfg.train_dataloader.dataset
-    while 'pipeline' not in dataset:
-        if 'dataset' not in dataset:
-            raise ValueError('train_dataloader.dataset has no pipeline to take augmentation from')
-        dataset = dataset.dataset
+    dataset = _with_pipeline(cfg)
     load, augmentation, pack = _parts(dataset.pipeline)
     if len(augmentation) == 1 and augmentation[0]['type'] == 'MultiView':
         step = augmentation[0]
@@ -49,6 +45,32 @@ def augment_in_batches(cfg) -> None:
         raise ValueError(f'data_preprocessor is a {kind}, which augments no batches')
     preprocessor['augment'] = views
     dataset.pipeline = [*load, *pack]
+
+
+def keep_in_memory(cfg, max_mib: float) -> None:
+    """Let the training set decode each file once, and keep its workers from epoch to epoch.
+
+    Args:
+        cfg (mmengine.Config): Changed in place.
+        max_mib (float): Of :class:`mmlt.datasets.transforms.LoadImageOnce`.
+
+    Raises:
+        ValueError: The training pipeline reads no files.
+    """
+    dataset = _with_pipeline(cfg)
+    if not dataset.pipeline or dataset.pipeline[0]['type'] != 'LoadImageFromFile':
+        raise ValueError('--in-memory: the training pipeline does not begin by LoadImageFromFile')
+    dataset.pipeline[0].update(type='LoadImageOnce', max_mib=max_mib)
+    cfg.train_dataloader.persistent_workers = cfg.train_dataloader.get('num_workers', 0) > 0
+
+
+def _with_pipeline(cfg):
+    dataset = cfg.train_dataloader.dataset
+    while 'pipeline' not in dataset:
+        if 'dataset' not in dataset:
+            raise ValueError('train_dataloader.dataset has no pipeline')
+        dataset = dataset.dataset
+    return dataset
 
 
 def _parts(pipeline: Sequence[dict]) -> tuple[list, list, list]:

@@ -1,0 +1,44 @@
+"""The model of a config with the weights of a checkpoint, as strict as a test."""
+
+import copy
+
+from mmengine.config import Config
+from mmengine.runner.checkpoint import CheckpointLoader
+from mmpretrain.registry import MODELS
+
+from mmlt.checkpoint import TRAINING_ONLY, check_weights
+
+
+def open_model(cfg: Config, checkpoint: str):
+    """Build the model and load it; what only training uses may be missing, as in a test.
+
+    Class counts that stand in the checkpoint replace those of the config, whose file may be on
+    another machine; nor are the weights loaded that the backbone began from.
+
+    Args:
+        cfg (Config): of the training.
+        checkpoint (str): path or address.
+
+    Returns:
+        tuple[nn.Module, dict]: the model on the CPU, and what the checkpoint holds.
+
+    Raises:
+        CheckpointError: a checkpoint that does not fit, with what is missing or too much.
+    """
+    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    model = copy.deepcopy(cfg.model)
+    model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
+    model.get('backbone', {}).pop('init_cfg', None)
+    counts = loaded.get('state_dict', loaded).get('head.class_counts')
+    if counts is not None and 'class_counts' in model.get('head', {}):
+        model.head.class_counts = counts.tolist()
+    model = MODELS.build(model)
+    strict = (cfg.get('default_hooks') or {}).get('strict_load') or {}
+    check_weights(
+        model,
+        loaded,
+        f'checkpoint {checkpoint}',
+        missing=TRAINING_ONLY,
+        unexpected=strict.get('unexpected', ()),
+    )
+    return model, loaded

@@ -1,0 +1,6 @@
+"""What leaves the toolbox: a checkpoint to hand on, a model for another runtime."""
+
+from mmlt.deployment.onnx_file import CannotExportError, export_onnx
+from mmlt.deployment.publishing import publish, sizes
+
+__all__ = ['CannotExportError', 'export_onnx', 'publish', 'sizes']

@@ -1,0 +1,71 @@
+"""Gradients by hand, where autograd would copy large matrices several times.
+
+A loss is written down twice: as its definition, which is what gets exported, traced, and
+differentiated twice, and as a value and a gradient that pass over the matrix once. Tests compare
+the two; nobody else needs to know which one has run.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def closed_form(plain: Callable, forward: Callable, backward: Callable) -> Callable:
+    """``plain(*tensors, **options)`` with a gradient of its own.
+
+    Args:
+        plain: The definition. Tensors may be None.
+        forward: ``forward(*tensors, **options)`` gives the value and a tuple of tensors to keep.
+        backward: ``backward(grad, needs, tensors, value, kept, **options)`` gives a gradient, or
+            None, for each of the tensors; ``needs`` tells of which it is wanted.
+
+    Returns:
+        A function that is called as ``plain`` is.
+
+    Example:
+        >>> square = closed_form(
+        ...     lambda x: x * x,
+        ...     lambda x: (x * x, ()),
+        ...     lambda grad, needs, tensors, value, kept: [2 * grad * tensors[0]],
+        ... )
+        >>> x = torch.tensor(3.0, requires_grad=True)
+        >>> torch.autograd.grad(square(x), x)
+        (tensor(6.),)
+    """
+
+    class ClosedForm(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, options, *tensors):
+            value, kept = forward(*tensors, **options)
+            ctx.save_for_backward(*tensors, value, *kept)
+            ctx.options, ctx.number = options, len(tensors)
+            return value
+
+        @staticmethod
+        def backward(ctx, grad):
+            number, saved = ctx.number, ctx.saved_tensors
+            tensors, value, kept = saved[:number], saved[number], saved[number + 1 :]
+            needs = ctx.needs_input_grad[1:]
+            if torch.is_grad_enabled():
+                found = _differentiable(plain, grad, needs, tensors, ctx.options)
+            else:
+                found = backward(grad, needs, tensors, value, kept, **ctx.options)
+            return None, *found
+
+    def call(*tensors, **options) -> Tensor:
+        traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
+        if traced or not torch.is_grad_enabled():
+            return plain(*tensors, **options)
+        return ClosedForm.apply(options, *tensors)
+
+    return call
+
+
+def _differentiable(plain: Callable, grad: Tensor, needs, tensors, options: dict) -> list:
+    """The gradients as something that can be differentiated in turn."""
+    with torch.enable_grad():
+        wanted = [x for x, need in zip(tensors, needs, strict=True) if need]
+        value = plain(*tensors, **options)
+        found = iter(torch.autograd.grad(value, wanted, grad, create_graph=True))
+    return [next(found) if need else None for need in needs]
