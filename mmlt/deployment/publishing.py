@@ -22,9 +22,9 @@ def publish(source, target) -> tuple[Path, dict, dict]:
     """Write a checkpoint without what only training needs.
 
     Left out are optimizer, schedulers, logs, projectors, memory, companions and, beside averaged
-    weights, those that were averaged. Kept are the weights of the test, class names and counts, the hash of
-    the training images, the config, epoch, seed and versions. The file holds tensors and text
-    alone, so it loads without mmlt, too.
+    weights, those that were averaged. Kept are the weights of the test, class names and counts, the
+    hash of the training images, the config, epoch, seed and versions. The file holds tensors and
+    text alone, so it loads without mmlt, too.
 
     Args:
         source (str | PathLike): checkpoint of a training.
