@@ -95,7 +95,7 @@ class IdleSlotHook(Hook):
         if isinstance(getattr(slot, 'bank', None), torch.Tensor):
             found += self._bank_faults(slot)
         elif isinstance(slot, MomentumQueue):
-            found += self._collapse(slot.queue, 'keys of the queue')
+            found += self._collapse(slot.queue, 'the keys of the queue')
         elif name in self._projections:
             found += self._collapse(self._projections[name], 'projections of all images of a batch')
         first = not name.startswith('experts.') or name.startswith('experts.0.')
@@ -123,7 +123,7 @@ class IdleSlotHook(Hook):
                 f'{slot.fill_samples} images), so nothing is contrasted: train longer, or lower '
                 'neck.fill_epochs'
             ]
-        return self._collapse(slot.bank, 'projections of all classes')
+        return self._collapse(slot.bank, 'the projections of all classes')
 
     @torch.no_grad()
     def _collapse(self, rows: torch.Tensor, what: str) -> list[str]:
@@ -132,7 +132,7 @@ class IdleSlotHook(Hook):
         mean = float((rows.sum(dim=0).square().sum() - number) / max(1, number * (number - 1)))
         if number > 1 and mean > self.collapse:
             return [
-                f'the {what} are the same (mean pairwise cosine {mean:.4f}): '
+                f'{what} are the same (mean pairwise cosine {mean:.4f}): '
                 'the contrast loss is at its ceiling and stays there; the likely cure is a lower '
                 'rate (a third, a tenth) with a warm-up of some epochs'
             ]
