@@ -1,5 +1,7 @@
 """The few numerical pieces that losses and measures share."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -33,18 +35,20 @@ def row_lengths(x: Tensor) -> Tensor:
     return F.threshold(torch.linalg.vector_norm(x.detach(), dim=-1, keepdim=True), TINY, 1.0)
 
 
-def _divided_by_length(x):
+def _divided_by_length(x: Tensor) -> Tensor:
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     # F.normalize divides such a row by 1e-12, and so multiplies its gradient by 1e12.
     return x / torch.where(norm > TINY, norm, 1.0)
 
 
-def _divided_forward(x):
+def _divided_forward(x: Tensor) -> tuple[Tensor, tuple[Tensor]]:
     lengths = row_lengths(x)
     return x / lengths, (lengths,)
 
 
-def _divided_backward(grad, needs, tensors, value, kept):
+def _divided_backward(
+    grad: Tensor, needs: object, tensors: object, value: Tensor, kept: Sequence[Tensor]
+) -> tuple[Tensor]:
     along = torch.linalg.vecdot(grad, value).unsqueeze(-1)
     return (torch.addcmul(grad, value, along, value=-1).div_(kept[0]),)
 

@@ -5,7 +5,7 @@ No labels enter, so every class is pushed as hard as every other, however rare i
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -138,7 +138,7 @@ def _cross_entropy(rows: Tensor, start: int, stop: int) -> Tensor:
     return F.cross_entropy(rows[start:stop] @ rows.T, anchors, reduction='sum')
 
 
-def _sigmoid_uniform_forward(weight, chunk_size):
+def _sigmoid_uniform_forward(weight: Tensor, chunk_size: int) -> tuple[Tensor, tuple[Tensor]]:
     """The gradient is taken on the way, while a block of the Gram matrix is at hand.
 
     The matrix is symmetric: the block right of the diagonal stands for the one below it.
@@ -147,7 +147,7 @@ def _sigmoid_uniform_forward(weight, chunk_size):
     rows = weight / lengths
     k = len(rows)
     push = torch.zeros_like(rows) if chunk_size < k else None
-    total = None
+    total: Tensor | None = None
     for start in range(0, k, chunk_size):
         stop = min(start + chunk_size, k)
         gram = rows[start:stop] @ rows[start:].T
@@ -162,13 +162,22 @@ def _sigmoid_uniform_forward(weight, chunk_size):
         else:
             push[start:stop].addmm_(slope, rows[start:])
             push[stop:].addmm_(slope[:, size:].T, rows[start:stop])
+    assert push is not None  # a weight has rows
+    assert total is not None
     # d rows / d weight takes off what is along the row.
     along = torch.linalg.vecdot(push, rows).unsqueeze(1)
     gradient = push.addcmul_(rows, along, value=-1).div_(lengths)
     return total / k, (gradient,)
 
 
-def _sigmoid_uniform_backward(grad, needs, tensors, value, kept, chunk_size):
+def _sigmoid_uniform_backward(
+    grad: Tensor,
+    needs: object,
+    tensors: object,
+    value: object,
+    kept: Sequence[Tensor],
+    chunk_size: int,
+) -> tuple[Tensor]:
     return (kept[0] * (grad * (2 / len(kept[0]))),)
 
 
