@@ -100,7 +100,7 @@ def test_a_later_collapse_is_told_too(told):
 
 class BadProjector(torch.nn.Module):
     def forward(self, features):
-        return features.sum() * 0 + 1 + 1e-3 * torch.rand(len(features), 4)
+        return features.sum() * 0 + 1 + 1e-3 * torch.rand(len(features), 128)
 
 
 def test_projections_of_a_batch_that_collapsed_are_told(told):
