@@ -64,7 +64,9 @@ def apply():
     run_amp_on_cpu()
     run_processes_on_cpu()
     shift_hue_backwards()
+    mend_workers_too()
     compute_retrieval_metrics()
+    infer_as_tested()
     find_own_configs()
 
 
@@ -123,6 +125,39 @@ def shift_hue_backwards():
 
         for module in (mmcv, mmcv.image, sys.modules[original.__module__]):
             module.adjust_hue = adjust_hue
+
+
+def mend_workers_too():
+    """Let data workers that do not inherit this process have the same mends.
+
+    Fault: a worker that is spawned (``mp_start_method='spawn'`` or 'forkserver') imports what its
+    dataset needs; with a dataset of mmpretrain's that is not mmlt, and ``ColorJitter(hue=...)``
+    fails there. :func:`worker_init_fn`, which a Runner hands every worker, is found in this module.
+    """
+    from mmengine.runner import runner
+
+    runner.default_worker_init_fn = worker_init_fn
+
+
+def worker_init_fn(worker_id, *args, **kwargs):
+    """mmengine's; to find it, a spawned worker imports mmlt, which mends it."""
+    from mmengine.dataset import worker_init_fn as original
+
+    original(worker_id, *args, **kwargs)
+
+
+def infer_as_tested():
+    """Let mmpretrain's inferencers see images as the test of their config does.
+
+    Faults: mmpretrain 1.2 reads every image as BGR, also where the dataset has its images in
+    memory as RGB (CIFAR's pickles) and nothing turns them: red and blue are swapped. A dataset in a
+    wrapper is an ``AttributeError: 'ConfigDict' object has no attribute 'pipeline'``.
+    """
+    from mmpretrain import FeatureExtractor, ImageClassificationInferencer, ImageRetrievalInferencer
+
+    for inferencer in (ImageClassificationInferencer, FeatureExtractor, ImageRetrievalInferencer):
+        if not hasattr(inferencer._init_pipeline, '__wrapped__'):
+            inferencer._init_pipeline = _pipeline_of_the_test(inferencer._init_pipeline)
 
 
 def compute_retrieval_metrics():
@@ -228,6 +263,29 @@ def _no_device_ids_on_cpu(init):
         init(self, module, *args, **kwargs)
 
     return wrapper
+
+
+def _pipeline_of_the_test(init_pipeline):
+    @functools.wraps(init_pipeline)
+    def wrapper(self, cfg):
+        from mmengine.config import Config
+        from mmengine.dataset import Compose
+
+        dataset = cfg.test_dataloader.dataset
+        while 'pipeline' not in dataset and 'dataset' in dataset:
+            dataset = dataset.dataset  # of a wrapper
+        test = dict(test_dataloader=dict(dataset=dict(pipeline=dataset.pipeline)))
+        pipeline = init_pipeline(self, Config(test))
+        in_memory = not any('LoadImage' in str(step['type']) for step in dataset.pipeline)
+        if in_memory and not getattr(self.model.data_preprocessor, 'to_rgb', True):
+            return Compose([_bgr_to_rgb, pipeline])
+        return pipeline
+
+    return wrapper
+
+
+def _bgr_to_rgb(results):
+    return dict(results, img=results['img'][..., ::-1].copy())
 
 
 class _CyclicHue(float):

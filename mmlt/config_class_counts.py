@@ -187,9 +187,9 @@ def _validate_on_part(cfg: Config, spec: Mapping) -> None:
             'val_fraction sets images aside to validate on, but val_dataloader is None'
         )
     drawn = loader.dataset
-    while drawn.type != 'LongTailedDataset' and 'dataset' in drawn:
+    while 'LongTailedDataset' not in str(drawn.type) and 'dataset' in drawn:
         drawn = drawn.dataset
-    if drawn.type != 'LongTailedDataset':
+    if 'LongTailedDataset' not in str(drawn.type):
         # The set as it is, in its own order: the last images of each class are set aside.
         inner = ConfigDict(drawn)
         drawn.clear()

@@ -106,12 +106,24 @@ def merge_args(cfg, args):
 def with_tta(cfg):
     """The config with test-time augmentation: its own, or else the mirror image."""
     cfg = deepcopy(cfg)
-    cfg.setdefault('tta_model', dict(type='AverageLogitsTTA'))
+    # A config of classes may have no default scope, in which names are looked for.
+    scope = '' if cfg.get('default_scope') else 'mmpretrain.'
+    cfg.setdefault('tta_model', dict(type=f'{scope}AverageLogitsTTA'))
     dataset = cfg.test_dataloader.dataset
     while 'pipeline' not in dataset:
+        if not isinstance(dataset.get('dataset'), dict):
+            raise SystemExit(f'error: --tta needs one pipeline, {dataset.type} has none or several')
         dataset = dataset.dataset  # of a wrapper, such as LongTailedDataset
     pipeline = dataset.pipeline
-    if 'tta_pipeline' not in cfg:
+    if 'tta_pipeline' in cfg:
+        if not any('TestTimeAug' in str(step['type']) for step in cfg.tta_pipeline):
+            raise SystemExit('error: --tta: tta_pipeline must end with a TestTimeAug')
+    elif not pipeline or 'PackInputs' not in str(pipeline[-1]['type']):
+        raise SystemExit(
+            'error: --tta puts a flip before PackInputs, with which the test pipeline must end; '
+            'or give the config a tta_pipeline'
+        )
+    else:
         # The plain image first: what is not averaged, such as features, is that of the first pass.
         flips = [dict(type='RandomFlip', prob=prob) for prob in (0.0, 1.0)]
         cfg.tta_pipeline = deepcopy(pipeline[:-1])

@@ -6,6 +6,7 @@ such reports and lays them side by side.
 """
 
 from mmlt.analysis.comparison import compare, read_report
+from mmlt.analysis.loading import open_model, use_scope
 from mmlt.analysis.measures import Classifier, classifier_of, measure
 from mmlt.analysis.model_outputs import Outputs, build_loader, load_model, run
 from mmlt.analysis.model_report import analyze, give_to_backends
@@ -20,6 +21,8 @@ __all__ = [
     'give_to_backends',
     'load_model',
     'measure',
+    'open_model',
     'read_report',
     'run',
+    'use_scope',
 ]

@@ -3,10 +3,16 @@
 import copy
 
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmpretrain.registry import MODELS
 
 from mmlt.checkpoint import TRAINING_ONLY, check_weights
+
+
+def use_scope(cfg: Config) -> None:
+    """Let names without a scope mean what they mean in a run; classes of new configs need none."""
+    init_default_scope(cfg.get('default_scope') or 'mmpretrain')
 
 
 def open_model(cfg: Config, checkpoint: str):

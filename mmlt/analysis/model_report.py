@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config, ConfigDict
-from mmengine.registry import init_default_scope
+from mmengine.visualization import LocalVisBackend
 from mmpretrain.registry import VISUALIZERS
 from PIL import Image
 
 from mmlt.analysis.confusions import confusions, draw_confusions, worst_classes
 from mmlt.analysis.files import number, write_json, write_per_class
+from mmlt.analysis.loading import use_scope
 from mmlt.analysis.measures import Classifier, classifier_of, covariance_of, measure, summary
 from mmlt.analysis.model_outputs import (
     Outputs,
@@ -73,7 +74,7 @@ def analyze(
         ValueError: A config without class counts, a model whose head has no ``pre_logits``, a
             checkpoint of another config.
     """
-    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    use_scope(cfg)
     shots = shot_settings(cfg)
     loader = build_loader(cfg, split)
     model = load_model(cfg, checkpoint, loader.dataset)
@@ -201,7 +202,9 @@ def notes_on(outputs: Outputs, classifier: Classifier | None) -> list[str]:
 def give_to_backends(cfg: Config, out: Path, pngs: dict[str, bytes]) -> None:
     """Hand the pictures to TensorBoard, WandB or what else the config has."""
     settings = copy.deepcopy(cfg.get('visualizer') or ConfigDict())
-    backends = [b for b in settings.get('vis_backends') or [] if b['type'] != 'LocalVisBackend']
+    backends = settings.get('vis_backends') or []
+    local = ('LocalVisBackend', LocalVisBackend)
+    backends = [backend for backend in backends if backend['type'] not in local]
     if not backends:
         return  # the folder has the pictures already
     # One of another name is another one: that of a folder is not given the next one's pictures.

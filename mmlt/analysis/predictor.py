@@ -5,10 +5,9 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from mmpretrain import ImageClassificationInferencer
 
-from mmlt.analysis.loading import open_model
+from mmlt.analysis.loading import open_model, use_scope
 from mmlt.checkpoint import CheckpointError
 from mmlt.datasets.image_check import UNREAD, file_fault, is_photo
 
@@ -29,7 +28,7 @@ class Predictor:
     """
 
     def __init__(self, cfg: Config, checkpoint: str, device: str | None = None):
-        init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+        use_scope(cfg)
         name = f'checkpoint {checkpoint}'
         self.model, loaded = open_model(cfg, checkpoint)
         self.classes = _names(loaded, name, self.model.head)

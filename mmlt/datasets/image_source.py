@@ -29,7 +29,8 @@ def describe_images(dataset: Mapping) -> str:
         'ImageNetLT, list val.txt'
     """
     inner = _innermost(dataset)
-    words = [str(inner.get('type', 'dataset')).removeprefix('mmpretrain.')]
+    kind = inner.get('type', 'dataset')
+    words = [getattr(kind, '__name__', str(kind)).removeprefix('mmpretrain.')]
     if inner.get('ann_file'):
         words.append(f'list {inner["ann_file"]}')
     elif inner.get('split'):

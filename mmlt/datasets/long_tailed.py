@@ -44,6 +44,7 @@ class LongTailedDataset(DatasetWrapper):
         lazy_init (bool): wait with reading the data until they are needed. Defaults to False,
             or to the ``lazy_init`` of the dataset config.
         part (str): 'train', or 'val' for what ``val_fraction`` takes from it. Defaults to 'train'.
+        pipeline (Sequence, optional): replaces the pipeline of the dataset config.
 
     Attributes:
         class_counts (list[int]): images kept, in label order; 'val' may have none of a class.
@@ -66,7 +67,16 @@ class LongTailedDataset(DatasetWrapper):
         (314, 114, 2)
     """
 
-    def __init__(self, dataset, class_counts, split='ldam', seed=0, lazy_init=None, part='train'):
+    def __init__(
+        self,
+        dataset,
+        class_counts,
+        split='ldam',
+        seed=0,
+        lazy_init=None,
+        part='train',
+        pipeline=None,
+    ):
         if split not in SPLITS:
             raise ValueError(f'LongTailedDataset: split must be one of {SPLITS}, got {split!r}')
         if part not in PARTS:
@@ -80,9 +90,15 @@ class LongTailedDataset(DatasetWrapper):
                 'dict(base=..., val_fraction=...) with a fraction that leaves it some, '
                 f'got {class_counts!r}'
             )
+        if pipeline is not None and not isinstance(dataset, dict):
+            raise TypeError(
+                'LongTailedDataset: pipeline replaces that of a dataset config, but dataset is a '
+                f'{type(dataset).__name__}: set its own'
+            )
         if isinstance(dataset, dict):
             if lazy_init is None:
                 lazy_init = dataset.get('lazy_init', False)
+            dataset = dataset if pipeline is None else dict(dataset, pipeline=pipeline)
             with _hint_at_layout():
                 dataset = DATASETS.build(dataset)
         if not isinstance(dataset, BaseDataset):
@@ -171,6 +187,13 @@ class LongTailedDataset(DatasetWrapper):
     @force_full_init
     def __len__(self) -> int:
         return len(self.dataset)
+
+    @force_full_init
+    def get_subset(self, indices):
+        """Some of the kept images, as a dataset of the wrapped kind; what k-fold tools ask for."""
+        subset = copy.copy(self.dataset)
+        subset.get_subset_(indices)
+        return subset
 
     def _has_parts(self) -> bool:
         return any(self._shares['val'])

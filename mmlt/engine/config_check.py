@@ -10,7 +10,7 @@ from mmengine.optim import OptimWrapper
 
 from mmlt.checkpoint import TRAINING_ONLY, CheckpointError, check_weights
 from mmlt.datasets.labels import read_labels
-from mmlt.engine.bare_model import bare_model
+from mmlt.engine.bare_model import bare_model, ignored_preprocessor
 from mmlt.engine.hooks import ClassCountsCheckHook, ClassNamesCheckHook, StrictLoadHook
 
 
@@ -64,6 +64,9 @@ def check_runner(runner, checkpoint: str | None = None) -> Iterator[Finding]:
             'data',
             f'the training set gives no batch: {len(labels)} images, batch_size {size}, drop_last',
         )
+        return
+    if fault := ignored_preprocessor(runner):
+        yield Finding('FAULT', 'data', fault)
         return
     ClassCountsCheckHook().before_train(runner)
     ClassNamesCheckHook().before_train(runner)

@@ -21,13 +21,14 @@ class FakeHub:
         self.log_scalars = {}
 
 
-def steps(head, hook, number, labels=(0, 1, 2, 0), change=None, zero=()):
+def steps(head, hook, number, labels=(0, 1, 2, 0), change=None, zero=(), accumulate=1):
     """What a runner does: the loop of a training without anything else."""
     from mmengine.logging import HistoryBuffer
 
     runner = SimpleNamespace(
         model=SimpleNamespace(head=head), train_dataloader=range(4), max_iters=number, iter=0,
-        message_hub=FakeHub(),
+        message_hub=FakeHub(), cfg={},
+        optim_wrapper=SimpleNamespace(_accumulative_counts=accumulate),
     )  # fmt: skip
     hook.before_train(runner)
     torch.manual_seed(0)
@@ -68,12 +69,62 @@ def collapse(head):
     head.slots['contrast'].bank.data[:] = 1 + 1e-3 * torch.rand_like(head.slots['contrast'].bank)
 
 
+@pytest.mark.parametrize(('head', 'lines'), [('BCLHead', 1), ('BCE3SHead', 0)])
+def test_accumulation_makes_no_larger_batch_to_contrast(told, head, lines):
+    torch.manual_seed(0)
+    head = MODELS.build(dict(type=head, num_classes=3, in_channels=8, class_counts=COUNTS))
+    steps(head, IdleSlotHook(), 1, accumulate=2)
+    found = [text for text, _ in told if 'accumulated over 2 batches' in text]
+    assert len(found) == lines
+
+
 def test_collapsed_projections_are_told_once(told):
     steps(bce3s(), IdleSlotHook(), 30, change=collapse)
     ((text, level),) = told
     assert level == logging.WARNING
     assert 'mean pairwise cosine' in text
     assert 'lower rate' in text
+
+
+def test_a_later_collapse_is_told_too(told):
+    head, seen = bce3s(), []
+
+    def late(head):
+        seen.append(1)
+        if len(seen) > 13:  # after the first look, in the fourth epoch
+            collapse(head)
+
+    steps(head, IdleSlotHook(), 24, change=late)
+    assert 'mean pairwise cosine' in told[0][0]
+
+
+class BadProjector(torch.nn.Module):
+    def forward(self, features):
+        return features.sum() * 0 + 1 + 1e-3 * torch.rand(len(features), 128)
+
+
+def test_projections_of_a_batch_that_collapsed_are_told(told):
+    from mmlt.models.heads import BCLHead
+
+    head = BCLHead(3, 8, class_counts=COUNTS)
+    steps(head, IdleSlotHook(), 16)
+    assert told == []
+    head.slots['contrast'].projector = BadProjector()
+    steps(head, IdleSlotHook(), 16)
+    ((text, _),) = told
+    assert 'projections of all images of a batch are the same' in text
+
+
+def test_a_preprocessor_without_effect_is_refused():
+    model = SimpleNamespace(head=None, data_preprocessor=torch.nn.Identity())
+    cfg = dict(data_preprocessor=dict(type='mmpretrain.MultiViewDataPreprocessor'))
+    runner = SimpleNamespace(model=model, cfg=cfg, train_dataloader=range(4), max_iters=4, iter=0)
+    with pytest.raises(
+        ValueError, match=r'\(MultiViewDataPreprocessor\) has no effect: .*\(Identity'
+    ):
+        IdleSlotHook().before_train(runner)
+    cfg['data_preprocessor']['type'] = torch.nn.Identity
+    IdleSlotHook().before_train(runner)
 
 
 def test_a_class_that_is_never_drawn(told):
@@ -111,7 +162,7 @@ def test_a_slot_at_rest_and_a_foreign_head_are_left_alone(told):
     assert told == []
     hook = IdleSlotHook()
     runner = SimpleNamespace(
-        model=SimpleNamespace(head=None), train_dataloader=range(4), max_iters=4, iter=3
+        model=SimpleNamespace(head=None), train_dataloader=range(4), max_iters=4, iter=3, cfg={}
     )
     hook.before_train(runner)
     hook.after_train_iter(runner, 3)

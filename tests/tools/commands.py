@@ -24,13 +24,13 @@ ROOT = Path(__file__).parents[2]
 TIMEOUT = 300  # seconds
 
 
-def command(*words) -> subprocess.CompletedProcess:
-    """Run a command in the repository's root; what it printed is text."""
+def command(*words, cwd=ROOT) -> subprocess.CompletedProcess:
+    """Run a command, in the repository's root as a rule; what it printed is text."""
     words = [str(word) for word in words]
     if words[0] == sys.executable and words[1].endswith('.py'):
-        return _forked(words)
+        return _forked(words, str(cwd))
     return subprocess.run(
-        words, cwd=ROOT, env=environment(), text=True, capture_output=True, timeout=TIMEOUT
+        words, cwd=cwd, env=environment(), text=True, capture_output=True, timeout=TIMEOUT
     )
 
 
@@ -45,11 +45,11 @@ def environment() -> dict:
     return dict(os.environ, PATH=path, PYTHONPATH=str(ROOT), PORT=port, **threads)
 
 
-def _forked(words: list[str]) -> subprocess.CompletedProcess:
+def _forked(words: list[str], cwd: str) -> subprocess.CompletedProcess:
     with tempfile.TemporaryDirectory() as folder:
         printed = [os.path.join(folder, name) for name in ('out', 'err')]
         server = _server()
-        request = dict(argv=words[1:], env=environment(), printed=printed)
+        request = dict(argv=words[1:], env=environment(), printed=printed, cwd=cwd)
         server.stdin.write(json.dumps(request) + '\n')
         server.stdin.flush()
         code = json.loads(server.stdout.readline())
@@ -97,7 +97,7 @@ def _wait(child: int) -> int | None:
     return None
 
 
-def _become(argv: list[str], env: dict, printed: list[str]) -> None:
+def _become(argv: list[str], env: dict, printed: list[str], cwd: str) -> None:
     """Turn this fork into ``python ARGV``; does not return."""
     import random
 
@@ -110,8 +110,9 @@ def _become(argv: list[str], env: dict, printed: list[str]) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for number, path in enumerate(printed, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+    os.chdir(cwd)
     sys.argv = argv
-    sys.path[0] = str((ROOT / argv[0]).parent)
+    sys.path[0] = str(Path(argv[0]).absolute().parent)
     # A new process has a random state of its own.
     random.seed()
     np.random.seed()

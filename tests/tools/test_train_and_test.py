@@ -225,6 +225,26 @@ def test_a_mistake_on_the_command_line_is_named(words, message, monkeypatch, cap
     assert message in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (
+            "joined = dict(_delete_=True, type='ConcatDataset', datasets=[])\n"
+            'test_dataloader = dict(dataset=joined)',
+            '--tta needs one pipeline, ConcatDataset has none or several',
+        ),
+        ('test_dataloader = dict(dataset=dict(pipeline=[]))', 'the test pipeline must end'),
+        ("tta_pipeline = [dict(type='PackInputs')]", 'tta_pipeline must end with a TestTimeAug'),
+    ],
+)
+def test_tta_on_an_odd_config_is_named(options, message, monkeypatch, tmp_path):
+    config, checkpoint = tmp_path / 'odd.py', tmp_path / 'x.pth'
+    config.write_text(f"_base_ = '{ROOT}/configs/bce3s/resnet20_digits-lt.py'\n{options}\n")
+    checkpoint.write_bytes(b'')
+    with pytest.raises(SystemExit, match=message):
+        run_here(f'test.py {config} {checkpoint} --tta --work-dir {tmp_path}', monkeypatch)
+
+
 @pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh'])
 def test_script_without_arguments_says_how_to_call_it(script):
     result = command(f'tools/{script}')

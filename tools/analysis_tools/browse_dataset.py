@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict, DictAction
-from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, set_random_seed
 from mmpretrain.registry import MODELS
 
 import mmlt  # noqa: F401  (registers everything)
+from mmlt.analysis import use_scope
 from mmlt.config_class_counts import add_class_counts, set_class_counts
 from mmlt.config_file import paths_fault, read_config
 from mmlt.models.targets import view_targets
@@ -65,7 +65,7 @@ def main(argv=None) -> None:
 
 def load_views(cfg: Config, split: str, num: int, seed: int) -> tuple[np.ndarray, list[str], int]:
     """Load a batch; return all first views, all second ones, ..., their captions, and how many."""
-    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    use_scope(cfg)
     set_random_seed(seed)
     preprocessor = build_preprocessor(cfg)
     loader = build_loader(cfg, split, num, seed)
@@ -102,9 +102,7 @@ def is_bgr(cfg: Config, split: str) -> bool:
 
     def loads_files(part) -> bool:
         if isinstance(part, dict):
-            return part.get('type') in ('LoadImageFromFile', 'LoadImageOnce') or any(
-                map(loads_files, part.values())
-            )
+            return 'LoadImage' in str(part.get('type')) or any(map(loads_files, part.values()))
         return isinstance(part, list | tuple) and any(map(loads_files, part))
 
     return loads_files(cfg[f'{split}_dataloader'].dataset.to_dict())

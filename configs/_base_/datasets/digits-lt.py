@@ -11,6 +11,7 @@ test_pipeline = [dict(type='PackInputs')]
 train_dataloader = dict(
     batch_size=32,
     num_workers=0,
+    persistent_workers=False,  # mmpretrain's tools would ask for them
     dataset=dict(
         type='LongTailedDataset',
         class_counts=class_counts,
@@ -21,6 +22,7 @@ train_dataloader = dict(
 val_dataloader = dict(
     batch_size=200,
     num_workers=0,
+    persistent_workers=False,  # mmpretrain's tools would ask for them
     dataset=dict(type='DigitsLT', split='test', pipeline=test_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=False),
 )

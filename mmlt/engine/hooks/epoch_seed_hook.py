@@ -3,12 +3,13 @@
 from functools import partial
 
 import torch
-from mmengine.dataset import worker_init_fn
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, set_random_seed
 from mmpretrain.registry import HOOKS
 from torch.utils.data import get_worker_info
+
+from mmlt.compat import worker_init_fn
 
 
 @HOOKS.register_module()

@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmpretrain.registry import HOOKS
 
-from mmlt.engine.bare_model import bare_model
+from mmlt.engine.bare_model import bare_model, ignored_preprocessor
 from mmlt.models.slots import MomentumQueue
 
 
@@ -20,7 +20,8 @@ class IdleSlotHook(Hook):
     memory banks that lack classes, and projections that are all the same, those in a bank or a
     queue or those of a batch (mean pairwise cosine above ``collapse``): the contrast loss is at its
     ceiling then, and stays there. The slots of experts are looked at one by one, their losses as
-    the sum that is trained.
+    the sum that is trained. Before the first step: a slot that contrasts the images of a batch with
+    each other, under gradient accumulation.
 
     Args:
         epochs (int): When to look, >= 1; at the end of a shorter run. Defaults to 3: the first
@@ -28,7 +29,8 @@ class IdleSlotHook(Hook):
         collapse (float): In (0, 1]. Defaults to 0.99.
 
     Raises:
-        ValueError: An argument outside its range.
+        ValueError: An argument outside its range; before training: a ``data_preprocessor`` that the
+            model does not take.
 
     Example:
         ``default_hooks = dict(idle_slot=dict(type='IdleSlotHook'))``
@@ -43,14 +45,25 @@ class IdleSlotHook(Hook):
         self._applied, self._projections, self._handles = set(), {}, []
 
     def before_train(self, runner) -> None:
-        """Watch margins and projectors until it is time to look."""
+        """Refuse a data preprocessor without effect; watch margins and projectors."""
+        if fault := ignored_preprocessor(runner):
+            raise ValueError(fault)
         self._length = len(runner.train_dataloader)
         self._when = min(self.epochs * self._length, runner.max_iters)
         while self._when <= runner.iter:  # of a resumed run
             self._when *= 2
         self._told = set()
         self._applied, self._projections, self._handles = set(), {}, []
+        wrapper = getattr(runner, 'optim_wrapper', None)
+        parts = getattr(wrapper, '_accumulative_counts', 1)
         for name, slot in _slots(runner):
+            if parts > 1 and getattr(slot, 'contrasts_batch', False):
+                text = (
+                    f'slot {name} contrasts the images of a batch with each other: gradients '
+                    f'accumulated over {parts} batches are not those of a batch {parts} times as '
+                    'large (IdleSlotHook)'
+                )
+                print_log(text, 'current', logging.WARNING)
             for part in ('margin', 'projector'):
                 if isinstance(getattr(slot, part, None), torch.nn.Module):
                     note = self._noter(name, part)
