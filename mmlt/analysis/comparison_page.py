@@ -136,6 +136,7 @@ def page(title: str, rows: dict, deltas: dict, models: dict, pngs: dict) -> str:
             'Accuracy': [
                 table('accuracy', ACCURACIES, 'Accuracy (%)'),
                 changes,
+                moved_classes(models),
                 Picture(pngs['per_class_accuracy'], PICTURES['per_class_accuracy']),
             ],
             'Calibration': [table('calibration', ERRORS, 'Calibration error (%)')],
@@ -145,3 +146,22 @@ def page(title: str, rows: dict, deltas: dict, models: dict, pngs: dict) -> str:
             ],
         },
     )
+
+
+def moved_classes(models: Mapping, most: int = 10) -> Table:
+    """The classes whose accuracy differs most between the first model and another, by name."""
+    first = next(iter(models.values()))
+    accuracy = {name: report.columns['accuracy'] for name, report in models.items()}
+    base = first.columns['accuracy']
+    deltas = {name: values - base for name, values in list(accuracy.items())[1:]}
+    largest = [max((abs(d[k]) for d in deltas.values()), default=0) for k in range(len(base))]
+    largest = [0 if math.isnan(value) else value for value in largest]
+    order = sorted(range(len(base)), key=lambda k: -largest[k])[:most]
+    rows = []
+    for k in order:
+        cells = [number(base[k])]
+        cells += [f'{number(accuracy[name][k])} ({d[k]:+.2f})' for name, d in deltas.items()]
+        _, name, count, group, _ = first.facts[k]
+        rows.append([name, group, count, *cells])
+    caption = f'The {len(rows)} classes whose accuracy (%) differs most.'
+    return Table(['class', 'group', 'training images', *accuracy], rows, caption)

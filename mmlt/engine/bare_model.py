@@ -17,8 +17,8 @@ def ignored_preprocessor(runner) -> str:
     wanted = runner.cfg.get('data_preprocessor') or {}
     found = getattr(bare_model(runner), 'data_preprocessor', None)
     kind = wanted.get('type')
-    kind = getattr(kind, '__name__', kind)
-    if found is None or kind is None or kind.rpartition('.')[2] == type(found).__name__:
+    kind = str(getattr(kind, '__name__', kind)).rpartition('.')[2]
+    if found is None or 'type' not in wanted or kind == type(found).__name__:
         return ''
     return (
         f'data_preprocessor ({kind}) has no effect: model.data_preprocessor of the base '

@@ -11,14 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+Definition = Callable[..., Tensor]
+Kept = tuple[Tensor | None, ...]
 Gradients = Sequence[Tensor | None]
 
 
 def closed_form(
-    plain: Callable[..., Tensor],
-    forward: Callable[..., tuple[Tensor, tuple[Tensor | None, ...]]],
+    plain: Definition,
+    forward: Callable[..., tuple[Tensor, Kept]],
     backward: Callable[..., Gradients],
-) -> Callable[..., Tensor]:
+) -> Definition:
     """``plain(*tensors, **options)`` with a gradient of its own.
 
     Args:
@@ -55,14 +57,13 @@ def closed_form(
             tensors, value, kept = saved[:number], saved[number], saved[number + 1 :]
             needs = ctx.needs_input_grad[1:]
             if torch.is_grad_enabled():
-                found = _differentiable(plain, grad, needs, tensors, ctx.options)
+                found: Gradients = _differentiable(plain, grad, needs, tensors, ctx.options)
             else:
                 found = backward(grad, needs, tensors, value, kept, **ctx.options)
             return None, *found
 
     def call(*tensors: Tensor | None, **options: Any) -> Tensor:
-        traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-        if traced or not torch.is_grad_enabled():
+        if is_traced() or not torch.is_grad_enabled():
             return plain(*tensors, **options)
         value: Tensor = ClosedForm.apply(options, *tensors)
         return value
@@ -70,16 +71,22 @@ def closed_form(
     return call
 
 
+def is_traced() -> bool:
+    """Whether what runs is being written down, for an export or a compiler."""
+    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+    return bool(torch.compiler.is_compiling() or tracing)
+
+
 def _differentiable(
-    plain: Callable[..., Tensor],
+    plain: Definition,
     grad: Tensor,
     needs: Sequence[bool],
-    tensors: Sequence[Tensor],
+    tensors: Sequence[Tensor | None],
     options: dict[str, Any],
-) -> Gradients:
+) -> list[Tensor | None]:
     """The gradients as something that can be differentiated in turn."""
     with torch.enable_grad():
-        wanted = [x for x, need in zip(tensors, needs, strict=True) if need]
+        wanted = [x for x, need in zip(tensors, needs, strict=True) if need and x is not None]
         value = plain(*tensors, **options)
         found = iter(torch.autograd.grad(value, wanted, grad, create_graph=True))
     return [next(found) if need else None for need in needs]

@@ -12,6 +12,7 @@ All angular margins go through :func:`cos_plus_margin`, which needs no ``acos``.
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,11 +27,11 @@ from mmlt.functional.checks import (
     check_positive,
     check_shape,
 )
-from mmlt.functional.closed_form import Gradients, closed_form
+from mmlt.functional.closed_form import Gradients, Kept, closed_form
 from mmlt.functional.numerics import upcast
 
+# Of the target's cosines (N, 1): their values with a margin, and the slopes; None for slope 1.
 Move = Callable[[Tensor], tuple[Tensor, Tensor | None]]
-
 _REFERENCES = ('min', 'last')
 _INSTANCE_MARGINS = ('hard', 'all', 'none')
 _ONE_CLASS = (
@@ -293,19 +294,13 @@ def _target_moved(cosine: Tensor, index: Tensor, move: Move, scale: float) -> Te
 
 def _target_moved_forward(
     cosine: Tensor, index: Tensor, move: Move, scale: float
-) -> tuple[Tensor, tuple[Tensor | None]]:
+) -> tuple[Tensor, Kept]:
     value, slope = move(cosine.gather(1, index))
     return (scale * upcast(cosine)).scatter_(1, index, scale * value), (slope,)
 
 
 def _target_moved_backward(
-    grad: Tensor,
-    needs: object,
-    tensors: tuple[Tensor, Tensor],
-    value: object,
-    kept: tuple[Tensor | None],
-    move: Move,
-    scale: float,
+    grad: Tensor, needs: Any, tensors: Any, value: Tensor, kept: Any, move: Move, scale: float
 ) -> Gradients:
     cosine, index = tensors
     (slope,) = kept

@@ -9,7 +9,7 @@ projections). The pair (i, k) is positive where the target says so and negative 
 The sigmoid form decides every pair on its own; the softmax form couples a row through its sum.
 """
 
-from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +23,7 @@ from mmlt.functional.checks import (
     check_shape,
     check_target,
 )
-from mmlt.functional.closed_form import Gradients, closed_form
+from mmlt.functional.closed_form import Gradients, Kept, closed_form
 from mmlt.functional.numerics import reduce_samples, softplus, upcast
 
 
@@ -200,7 +200,7 @@ def _sigmoid_hard(similarity: Tensor, index: Tensor, mask: Tensor | None) -> Ten
 
 def _sigmoid_hard_forward(
     similarity: Tensor, index: Tensor, mask: Tensor | None
-) -> tuple[Tensor, tuple[Tensor]]:
+) -> tuple[Tensor, Kept]:
     flipped = -similarity.gather(1, index)
     terms = softplus(similarity)
     if mask is not None:
@@ -209,7 +209,7 @@ def _sigmoid_hard_forward(
 
 
 def _sigmoid_hard_backward(
-    grad: Tensor, needs: object, tensors: Sequence[Tensor], value: object, kept: Sequence[Tensor]
+    grad: Tensor, needs: Any, tensors: Any, value: Tensor, kept: Any
 ) -> Gradients:
     similarity, index, mask = tensors
     slope = torch.sigmoid(similarity)
@@ -243,13 +243,13 @@ def _signed(similarity: Tensor, y: Tensor, mask: Tensor | None) -> tuple[Tensor,
 
 def _sigmoid_soft_forward(
     similarity: Tensor, y: Tensor, mask: Tensor | None
-) -> tuple[Tensor, tuple[Tensor]]:
+) -> tuple[Tensor, Kept]:
     signed, part = _signed(similarity, y, mask)
     return softplus(signed).mul_(part).sum(dim=1), (signed,)
 
 
 def _sigmoid_soft_backward(
-    grad: Tensor, needs: object, tensors: Sequence[Tensor], value: object, kept: Sequence[Tensor]
+    grad: Tensor, needs: Any, tensors: Any, value: Tensor, kept: Any
 ) -> Gradients:
     y = tensors[1]
     part = torch.where(y > 0, -y, 1.0)

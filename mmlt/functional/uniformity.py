@@ -5,8 +5,9 @@ No labels enter, so every class is pushed as hard as every other, however rare i
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +15,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from mmlt.functional.checks import check_chunk_size, check_floating, check_shape
-from mmlt.functional.closed_form import closed_form
+from mmlt.functional.closed_form import Gradients, Kept, closed_form
 from mmlt.functional.numerics import row_lengths, softplus, unit_rows, upcast
 
 _ROWS = 1024  # of the Gram matrix at a time: on a CPU larger blocks are no faster
@@ -138,7 +139,7 @@ def _cross_entropy(rows: Tensor, start: int, stop: int) -> Tensor:
     return F.cross_entropy(rows[start:stop] @ rows.T, anchors, reduction='sum')
 
 
-def _sigmoid_uniform_forward(weight: Tensor, chunk_size: int) -> tuple[Tensor, tuple[Tensor]]:
+def _sigmoid_uniform_forward(weight: Tensor, chunk_size: int) -> tuple[Tensor, Kept]:
     """The gradient is taken on the way, while a block of the Gram matrix is at hand.
 
     The matrix is symmetric: the block right of the diagonal stands for the one below it.
@@ -146,8 +147,8 @@ def _sigmoid_uniform_forward(weight: Tensor, chunk_size: int) -> tuple[Tensor, t
     lengths = row_lengths(weight)
     rows = weight / lengths
     k = len(rows)
-    push = torch.zeros_like(rows) if chunk_size < k else None
-    total: Tensor | None = None
+    push = torch.empty(0) if chunk_size >= k else torch.zeros_like(rows)
+    total = rows.new_zeros(())
     for start in range(0, k, chunk_size):
         stop = min(start + chunk_size, k)
         gram = rows[start:stop] @ rows[start:].T
@@ -155,15 +156,13 @@ def _sigmoid_uniform_forward(weight: Tensor, chunk_size: int) -> tuple[Tensor, t
         size = stop - start
         value = softplus(gram)
         value = value[:, :size].sum() + 2 * value[:, size:].sum() if stop < k else value.sum()
-        total = value if total is None else total + value
+        total += value
         slope = gram.sigmoid_()
-        if push is None:
+        if chunk_size >= k:
             push = slope @ rows
         else:
             push[start:stop].addmm_(slope, rows[start:])
             push[stop:].addmm_(slope[:, size:].T, rows[start:stop])
-    assert push is not None  # a weight has rows
-    assert total is not None
     # d rows / d weight takes off what is along the row.
     along = torch.linalg.vecdot(push, rows).unsqueeze(1)
     gradient = push.addcmul_(rows, along, value=-1).div_(lengths)
@@ -171,13 +170,8 @@ def _sigmoid_uniform_forward(weight: Tensor, chunk_size: int) -> tuple[Tensor, t
 
 
 def _sigmoid_uniform_backward(
-    grad: Tensor,
-    needs: object,
-    tensors: object,
-    value: object,
-    kept: Sequence[Tensor],
-    chunk_size: int,
-) -> tuple[Tensor]:
+    grad: Tensor, needs: Any, tensors: Any, value: Tensor, kept: Any, chunk_size: int
+) -> Gradients:
     return (kept[0] * (grad * (2 / len(kept[0]))),)
 
 

@@ -271,6 +271,16 @@ def test_the_comparison_has_the_differences_to_the_first(report, adjusted, tmp_p
     deltas = values_of(tmp_path, 'comparison.json')['deltas']['<adjusted>']
     assert deltas['accuracy/few'] == pytest.approx(few[1] - few[0])
     assert deltas['compactness/mean'] == 0  # the features are the same
+    moved = np.abs(column(adjusted, 'accuracy') - column(report, 'accuracy'))
+    rows = page.rows[1 + next(i for i, r in enumerate(page.rows) if r[:2] == ['class', 'group']) :]
+    assert [int(row[0]) for row in rows[:10]] == np.argsort(-moved, kind='stable').tolist()
+    assert rows[0][3:] == [
+        f'{column(report, "accuracy")[int(rows[0][0])]:.2f}',
+        '{:.2f} ({:+.2f})'.format(
+            column(adjusted, 'accuracy')[int(rows[0][0])],
+            (column(adjusted, 'accuracy') - column(report, 'accuracy'))[int(rows[0][0])],
+        ),
+    ]
     gained_less_lost = deltas['changes/gained'] - deltas['changes/lost']
     assert gained_less_lost == pytest.approx(6 * deltas['accuracy/all'])  # of 600 images
     np.testing.assert_allclose(

@@ -9,7 +9,7 @@ from commands import ROOT, command
 
 TOOLS = Path(mmpretrain.__file__).parent / '.mim/tools'
 CONFIG = ROOT / 'configs/bce3s/resnet20_digits-lt.py'
-SHORT = ['--cfg-options', 'train_cfg.max_epochs=1', 'default_hooks.retraining.begin_epoch=0']
+SHORT = ['--cfg-options', 'train_cfg.max_epochs=1', 'default_hooks.retraining.begin_epoch=125']
 
 
 def stock(name, *words):
