@@ -368,6 +368,14 @@ def test_views_that_nobody_makes_are_refused(trained):
         model.loss(*data(2))
 
 
+def test_statistics_of_training_batches_are_those_of_the_models_own_views(trained):
+    """PreciseBNHook calls the model with them, for its logits."""
+    for kind, views, own in (('ncl', 2, 1), ('gml', 3, 2)):
+        model = build(kind, dict(checkpoint=trained)).eval()
+        images, samples = data(views)
+        assert torch.equal(model(images, samples), model(images[: own * N]))
+
+
 @pytest.mark.parametrize(
     ('options', 'error', 'match'),
     [

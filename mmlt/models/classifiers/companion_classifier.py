@@ -71,6 +71,14 @@ class CompanionClassifier(ImageClassifier):
         for companion in self.companions.values():
             companion.prepare(self)
 
+    def forward(self, inputs: torch.Tensor, data_samples=None, mode: str = 'tensor'):
+        """Compute logits, losses or predictions, as ``ImageClassifier`` does."""
+        if mode == 'tensor' and isinstance(data_samples, ViewSamples):
+            # PreciseBNHook shows training batches: the statistics are of the model's own views.
+            images = inputs.chunk(len(data_samples.targets))
+            inputs = torch.cat([images[view] for view in self.views])
+        return super().forward(inputs, data_samples, mode)
+
     def loss(self, inputs: torch.Tensor, data_samples) -> dict:
         """Show the companions and the model their views; the head computes the losses."""
         targets = view_targets(data_samples)
