@@ -79,12 +79,13 @@ setup(
         ],
         'test': [
             'hypothesis',
-            'mypy',
+            'mypy>=2.4,<2.5',
             'onnx',
             'onnxruntime',
             'pytest',
             'pytest-xdist',
             'ruff>=0.17.5,<0.18',
+            'setuptools>=70.1',  # builds wheels by itself
             'tensorboard',
         ],
     },

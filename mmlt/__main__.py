@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from mmlt import compat
+
 SHIPPED = Path(__file__).parent / '.mim'
 
 
@@ -57,8 +59,9 @@ def main(words: list[str]) -> int:
         print(__doc__ + '\nTools: ' + ', '.join(known))
         return int(bool(words) and words[0] not in ('-h', '--help'))
     try:
+        compat.check_mm_stack()
         command = [sys.executable, str(known[words[0]]), *map(resolve, words[1:])]
-    except ValueError as error:
+    except (ImportError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
     if os.name != 'nt':

@@ -7,8 +7,13 @@ if 'PYTEST_XDIST_WORKER' in os.environ:
     # As many workers as cores: one thread each. Read when torch is imported, so before that.
     os.environ.setdefault('OMP_NUM_THREADS', '1')
 
+import hypothesis
 import pytest
 from mmengine.registry import DefaultScope
+
+# A busy machine is no fault of a test.
+hypothesis.settings.register_profile('mmlt', deadline=None)
+hypothesis.settings.load_profile('mmlt')
 
 
 @pytest.hookimpl(optionalhook=True)

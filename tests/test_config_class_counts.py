@@ -160,3 +160,13 @@ def test_what_the_flag_cannot_mean_is_refused(text):
 )
 def test_every_tail_has_a_work_dir_of_its_own(config, spec, wanted):
     assert config_name(config, spec) == wanted
+
+
+def test_a_teacher_gets_the_counts_and_classes_of_its_student():
+    cfg = Config.fromfile(CONFIGS / 'gml/dbm-gml_resnet32_cifar100-lt-if100.py')
+    changed = set_class_counts(cfg, 'cifar100-lt-if50')
+    teacher = changed.model.companions.teacher.model.head
+    assert teacher.class_counts == changed.model.head.class_counts == 'cifar100-lt-if50'
+    changed = set_class_counts(cfg, [5, 4, 3])
+    assert changed.model.companions.teacher.model.head.num_classes == 3
+    assert changed.model.head.num_classes == 3

@@ -71,10 +71,13 @@ def test_model_of_config_trains_one_step(leaf):
     teacher = cfg.model.get('companions', {}).get('teacher')
     backbone = cfg.model.backbone
     for part in (backbone, backbone.get('backbone', {}), teacher.model.backbone if teacher else {}):
-        if part.get('depth', 0) > 50:
+        if part.get('depth', 0) > 56:  # not CIFAR's
             part.depth = 50
-    if cfg.model.head.get('neck', {}).get('size', 0) > 4096:
-        cfg.model.head.neck.size = 4096
+    head = cfg.model.head
+    if head.get('neck', {}).get('size', 0) > 4096:
+        head.neck.size = 4096
+    if head.get('queue_size', 0) > 4096:
+        head.queue_size, head.neck.base = head.num_classes + 100, 1
     if cfg.model.backbone.type == 'VisionTransformer':
         cfg.model.backbone.arch = dict(
             embed_dims=768, num_layers=2, num_heads=12, feedforward_channels=3072

@@ -10,9 +10,10 @@ import torch
 from mmpretrain.structures import DataSample
 
 import mmlt
+import mmlt.deployment
 
 GLOBALS = dict(torch=torch, DataSample=DataSample)
-PACKAGES = [mmlt.models, mmlt.evaluation]
+PACKAGES = [mmlt.deployment, mmlt.models, mmlt.evaluation]
 NAMES = sorted(
     found.name
     for package in PACKAGES

@@ -7,7 +7,6 @@ Slow: ``pytest -m slow tests/test_matrix.py``. The table of .github/MATRIX.md is
 import logging
 import sys
 import tempfile
-import time
 import warnings
 from pathlib import Path
 
@@ -80,30 +79,21 @@ def config(backbone, head: str, work_dir) -> Config:
     )  # fmt: skip
 
 
-def run(family: str, head: str, work_dir):
-    """Train and validate; returns what was found of the backbone, the model, and seconds."""
+def check(family: str, head: str, work_dir):
+    """Train and validate; refuse what did not train or is no number; returns the backbone."""
     backbone = find_backbone(family, SIZE)
     runner = Runner.from_cfg(config(backbone, head, work_dir))
     before = {name: p.detach().clone() for name, p in runner.model.named_parameters()}
-    begin = time.perf_counter()
     runner.train()
-    seconds = time.perf_counter() - begin
-    changed = [
-        name for name, p in runner.model.named_parameters() if not torch.equal(p, before[name])
-    ]
-    return backbone, runner, changed, seconds
-
-
-def check(family: str, head: str, work_dir):
-    """Run, and refuse what did not train or is no number."""
-    backbone, runner, changed, seconds = run(family, head, work_dir)
     assert runner.iter == 2
-    assert all(p.isfinite().all() for p in runner.model.parameters())
-    assert any(name.startswith('backbone.') for name in changed)
-    assert any(name.startswith('head.classifier.') for name in changed)
+    after = dict(runner.model.named_parameters())
+    assert all(p.isfinite().all() for p in after.values())
+    changed = [name for name, p in after.items() if not torch.equal(p, before[name])]
+    for part in ('backbone.', 'head.classifier.'):
+        assert any(name.startswith(part) for name in changed), f'{part} did not change'
     accuracy = runner.message_hub.get_scalar('val/accuracy/top1').current()
     assert 0 <= accuracy <= 100
-    return backbone, seconds
+    return backbone
 
 
 @pytest.mark.slow
@@ -124,8 +114,8 @@ def main() -> None:
         for head in HEADS:
             with tempfile.TemporaryDirectory() as folder:
                 try:
-                    backbone, seconds = check(family, head, folder)
-                    cells.append(f'{seconds:.1f} s')
+                    backbone = check(family, head, folder)
+                    cells.append('ok')
                 except Exception as error:
                     cells.append(f'{type(error).__name__}: {str(error).splitlines()[0][:80]}')
         about = [family, '', '', '']

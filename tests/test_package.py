@@ -30,7 +30,9 @@ def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp('wheel')
     words = ['-q', 'build', '--build-base', folder / 'build', 'egg_info', '--egg-base', folder]
     words += ['bdist_wheel', '-d', folder]
-    subprocess.run([sys.executable, 'setup.py', *map(str, words)], cwd=ROOT, check=True)
+    subprocess.run(
+        [sys.executable, '-W', 'ignore', 'setup.py', *map(str, words)], cwd=ROOT, check=True
+    )
     return zipfile.ZipFile(next(folder.glob('*.whl')))
 
 

@@ -79,7 +79,9 @@ def test_a_config_of_a_readme_trains_and_tests(text, tmp_path, monkeypatch):
     base = Config.fromfile(base.replace('mmlt::', f'{ROOT}/configs/'))
     # Pasted, it drops nothing that belongs to the method.
     assert set(base.default_hooks) <= set(cfg.default_hooks)
-    assert cfg.default_hooks.retraining == base.default_hooks.retraining
+    retraining = dict(cfg.default_hooks.retraining)
+    retraining.pop('_scope_', None)  # of what came by mmlt::
+    assert retraining == base.default_hooks.retraining
     cfg.work_dir, cfg.experiment_name = str(tmp_path / 'run'), tmp_path.name
     cfg.train_cfg.update(max_epochs=1, val_interval=1)
     runner = Runner.from_cfg(cfg)

@@ -152,17 +152,16 @@ def training_facts(leaf: str, cfg: Config) -> dict:
         'optimizer': optimizer.type,
         'momentum': optimizer.get('momentum'),
         'decay': optimizer.weight_decay,
-        'undecayed': [
-            key
-            for key, value in cfg.optim_wrapper.get('paramwise_cfg', {})
-            .get('custom_keys', {})
-            .items()
-            if value.decay_mult == 0
-        ]
-        or None,
+        'undecayed': [key for key in ('log_temperature',) if decay_of(cfg, key) == 0] or None,
         'sync_bn': cfg.get('sync_bn'),
         'drop_last': cfg.train_dataloader.get('drop_last'),
     }
+
+
+def decay_of(cfg: Config, key: str) -> float:
+    """By what the weight decay of parameters of this name is multiplied."""
+    keys = cfg.optim_wrapper.get('paramwise_cfg', {}).get('custom_keys', {})
+    return keys.get(key, {}).get('decay_mult', 1.0)
 
 
 def processes(leaf: str) -> int:

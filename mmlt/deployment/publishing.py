@@ -21,10 +21,10 @@ _PRIVATE = re.compile(r'^(work_dir|load_from) = .*$', re.MULTILINE)
 def publish(source, target) -> tuple[Path, dict, dict]:
     """Write a checkpoint without what only training needs.
 
-    Left out are optimizer, schedulers, logs, projectors, memory banks and, beside averaged weights,
-    those that were averaged. Kept are the weights of the test, class names and counts, the hash of
-    the training images, the config, epoch, seed and versions. The file holds tensors and text
-    alone, so it loads without mmlt, too.
+    Left out are optimizer, schedulers, logs, projectors, memory, companions and, beside averaged
+    weights, those that were averaged. Kept are the weights of the test, class names and counts, the
+    hash of the training images, the config, epoch, seed and versions. The file holds tensors and
+    text alone, so it loads without mmlt, too.
 
     Args:
         source (str | PathLike): checkpoint of a training.
@@ -70,14 +70,14 @@ def sizes(checkpoint: dict) -> dict[str, int]:
 
     Example:
         >>> sizes(dict(state_dict={'a': torch.zeros(3), 'head.slots.contrast.bank': torch.ones(2)}))
-        {'weights': 12, 'projector and memory': 8}
+        {'weights': 12, 'weights for training': 8}
     """
     found = {}
     for part, content in checkpoint.items():
         for name, number in _tensors(content):
             label = 'weights' if part == 'state_dict' else part
             if part == 'state_dict' and _only_trains(name):
-                label = 'projector and memory'
+                label = 'weights for training'
             found[label] = found.get(label, 0) + number
     return found
 

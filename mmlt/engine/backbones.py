@@ -64,6 +64,7 @@ def find_backbone(name: str, size: int, options: dict | None = None) -> Backbone
         spec = copy.deepcopy(dict(cfg.model.backbone))
     spec = _plain(spec | options)
     spec.pop('init_cfg', None)
+    spec.pop('num_classes', None)  # VGG and AlexNet would classify by themselves
     taken = inspect.signature(MODELS.get(spec['type']).__init__).parameters
     if 'img_size' in taken and 'img_size' not in options:
         spec['img_size'] = size

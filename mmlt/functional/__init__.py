@@ -14,7 +14,9 @@ moments       the sums over samples that these three come from
 calibration   confidence against accuracy
 queues        several remembered items a class (GML)
 distillation  experts against each other, on all classes or on the hard ones (NCL); a teacher (GML)
+linear        products with unit rows: what a classifier on the sphere computes
 numerics      the few numerical pieces that all share
+closed_form   gradients by hand, where autograd would copy large matrices
 checks        what arguments have to be, each check written once
 ============= ==================================================================
 """

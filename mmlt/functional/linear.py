@@ -8,12 +8,14 @@ of length D but the N x K products, and the gradient needs only the products aga
 So a step holds what a plain linear layer holds, and passes over the K x D weights as often.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mmlt.functional.checks import check_floating, check_shape
-from mmlt.functional.closed_form import closed_form
+from mmlt.functional.closed_form import Gradients, Kept, closed_form, is_traced
 from mmlt.functional.numerics import row_lengths, unit_rows
 
 
@@ -52,7 +54,7 @@ def unit_linear(
     """
     check_floating('features', features)
     check_floating('weight', weight)
-    if not torch.jit.is_tracing():  # where sizes are no numbers
+    if not is_traced():  # where sizes are no numbers
         check_shape('weight', weight, 'K', features.shape[-1])
         if bias is not None:
             check_shape('bias', bias, len(weight))
@@ -63,31 +65,39 @@ def unit_linear(
     return _definition(features, weight, bias, unit_features)
 
 
-def _definition(features, weight, bias, unit_features):
+def _definition(
+    features: Tensor, weight: Tensor, bias: Tensor | None, unit_features: bool
+) -> Tensor:
     return F.linear(unit_rows(features) if unit_features else features, unit_rows(weight), bias)
 
 
-def _forward(features, weight, bias, unit_features):
+def _forward(
+    features: Tensor, weight: Tensor, bias: Tensor | None, unit_features: bool
+) -> tuple[Tensor, Kept]:
     lengths = row_lengths(weight).squeeze(1)
     sizes = row_lengths(features) if unit_features else None
-    inputs = features / sizes if unit_features else features
+    inputs = features if sizes is None else features / sizes
     products = inputs @ weight.T
     products = products.div_(lengths) if bias is None else torch.addcdiv(bias, products, lengths)
     return products, (inputs, lengths, sizes)
 
 
-def _backward(grad, needs, tensors, value, kept, unit_features):
+def _backward(
+    grad: Tensor, needs: Any, tensors: Any, value: Tensor, kept: Any, unit_features: bool
+) -> Gradients:
     _, weight, bias = tensors
     inputs, lengths, sizes = kept
-    grad_features = grad_weight = grad_bias = None
+    grad_features: Tensor | None = None
+    grad_weight: Tensor | None = None
+    grad_bias: Tensor | None = None
     scaled = grad / lengths
     # <u_k, sum_i g_ik x_i> and <x_i, sum_k g_ik u_k> are sums of one product.
-    radial = grad * value if needs[1] or unit_features else None
+    radial = grad * value if needs[1] or unit_features else grad
     if bias is not None:
         grad_bias = grad.sum(0)
     if needs[1]:
         along = radial.sum(0)
-        if bias is not None:
+        if grad_bias is not None:
             along.addcmul_(bias, grad_bias, value=-1)
         along = along.div_(lengths).div_(lengths).unsqueeze(1)
         grad_weight = (scaled.T @ inputs).addcmul_(weight, along, value=-1)

@@ -12,6 +12,7 @@ All angular margins go through :func:`cos_plus_margin`, which needs no ``acos``.
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,9 +27,11 @@ from mmlt.functional.checks import (
     check_positive,
     check_shape,
 )
-from mmlt.functional.closed_form import closed_form
+from mmlt.functional.closed_form import Gradients, Kept, closed_form
 from mmlt.functional.numerics import upcast
 
+# Of the target's cosines (N, 1): their values with a margin, and the slopes; None for slope 1.
+Move = Callable[[Tensor], tuple[Tensor, Tensor | None]]
 _REFERENCES = ('min', 'last')
 _INSTANCE_MARGINS = ('hard', 'all', 'none')
 _ONE_CLASS = (
@@ -210,7 +213,7 @@ def dbm_logits(
     tiny = torch.finfo(cosine.dtype).eps / 2
     largest = cosine.detach().amax(dim=1, keepdim=True) if instance_margin == 'hard' else None
 
-    def move(own: Tensor) -> tuple[Tensor, Tensor]:
+    def move(own: Tensor) -> tuple[Tensor, Tensor | None]:
         """Value and slope of the target's cosine with the margin."""
         c = _within(own)
         margin = class_margin.to(c.dtype)[index]
@@ -283,18 +286,22 @@ def check_instance_margin(instance_margin: str, instance_weight: float) -> None:
     check_not_negative('instance_weight', instance_weight)
 
 
-def _target_moved(cosine: Tensor, index: Tensor, move: Callable, scale: float) -> Tensor:
+def _target_moved(cosine: Tensor, index: Tensor, move: Move, scale: float) -> Tensor:
     """``scale * cosine`` with ``scale * move(cosine)`` in the target's column; index (N, 1)."""
     value, _ = move(cosine.gather(1, index))
     return scale * upcast(cosine).scatter(1, index, value)
 
 
-def _target_moved_forward(cosine, index, move, scale):
+def _target_moved_forward(
+    cosine: Tensor, index: Tensor, move: Move, scale: float
+) -> tuple[Tensor, Kept]:
     value, slope = move(cosine.gather(1, index))
     return (scale * upcast(cosine)).scatter_(1, index, scale * value), (slope,)
 
 
-def _target_moved_backward(grad, needs, tensors, value, kept, move, scale):
+def _target_moved_backward(
+    grad: Tensor, needs: Any, tensors: Any, value: Tensor, kept: Any, move: Move, scale: float
+) -> Gradients:
     cosine, index = tensors
     (slope,) = kept
     found = scale * grad
@@ -316,7 +323,7 @@ def _within(cosine: Tensor) -> Tensor:
     return cosine - (cosine - inside).detach() if torch.is_grad_enabled() else inside
 
 
-def _rotate(c: Tensor, m: Tensor, fall: Tensor, tiny: float) -> tuple[Tensor, Tensor]:
+def _rotate(c: Tensor, m: Tensor, fall: Tensor, tiny: float) -> tuple[Tensor, Tensor | None]:
     """The two pieces of :func:`cos_plus_margin` and their slope, where m itself falls with c."""
     m = m.clamp(max=math.pi)
     # Below 1, the largest number of the dtype is 1 - tiny, with 1 - c^2 just under 2 tiny: only

@@ -1,11 +1,13 @@
 """The few numerical pieces that losses and measures share."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mmlt.functional.checks import check_shape
-from mmlt.functional.closed_form import closed_form
+from mmlt.functional.closed_form import Gradients, Kept, closed_form
 from mmlt.functional.moved import forward
 
 TINY = 1e-12  # a row that is no longer has no direction
@@ -33,18 +35,20 @@ def row_lengths(x: Tensor) -> Tensor:
     return F.threshold(torch.linalg.vector_norm(x.detach(), dim=-1, keepdim=True), TINY, 1.0)
 
 
-def _divided_by_length(x):
+def _divided_by_length(x: Tensor) -> Tensor:
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     # F.normalize divides such a row by 1e-12, and so multiplies its gradient by 1e12.
     return x / torch.where(norm > TINY, norm, 1.0)
 
 
-def _divided_forward(x):
+def _divided_forward(x: Tensor) -> tuple[Tensor, Kept]:
     lengths = row_lengths(x)
     return x / lengths, (lengths,)
 
 
-def _divided_backward(grad, needs, tensors, value, kept):
+def _divided_backward(
+    grad: Tensor, needs: Any, tensors: Any, value: Tensor, kept: Any
+) -> Gradients:
     along = torch.linalg.vecdot(grad, value).unsqueeze(-1)
     return (torch.addcmul(grad, value, along, value=-1).div_(kept[0]),)
 

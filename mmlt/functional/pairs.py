@@ -9,6 +9,8 @@ projections). The pair (i, k) is positive where the target says so and negative 
 The sigmoid form decides every pair on its own; the softmax form couples a row through its sum.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -21,7 +23,7 @@ from mmlt.functional.checks import (
     check_shape,
     check_target,
 )
-from mmlt.functional.closed_form import closed_form
+from mmlt.functional.closed_form import Gradients, Kept, closed_form
 from mmlt.functional.numerics import reduce_samples, softplus, upcast
 
 
@@ -196,7 +198,9 @@ def _sigmoid_hard(similarity: Tensor, index: Tensor, mask: Tensor | None) -> Ten
     return softplus(-positive) + softplus(negative).sum(dim=1)
 
 
-def _sigmoid_hard_forward(similarity, index, mask):
+def _sigmoid_hard_forward(
+    similarity: Tensor, index: Tensor, mask: Tensor | None
+) -> tuple[Tensor, Kept]:
     flipped = -similarity.gather(1, index)
     terms = softplus(similarity)
     if mask is not None:
@@ -204,7 +208,9 @@ def _sigmoid_hard_forward(similarity, index, mask):
     return terms.scatter_(1, index, softplus(flipped)).sum(dim=1), (flipped,)
 
 
-def _sigmoid_hard_backward(grad, needs, tensors, value, kept):
+def _sigmoid_hard_backward(
+    grad: Tensor, needs: Any, tensors: Any, value: Tensor, kept: Any
+) -> Gradients:
     similarity, index, mask = tensors
     slope = torch.sigmoid(similarity)
     if mask is not None:
@@ -235,12 +241,16 @@ def _signed(similarity: Tensor, y: Tensor, mask: Tensor | None) -> tuple[Tensor,
     return signed, torch.where(positive, y, 1.0)
 
 
-def _sigmoid_soft_forward(similarity, y, mask):
+def _sigmoid_soft_forward(
+    similarity: Tensor, y: Tensor, mask: Tensor | None
+) -> tuple[Tensor, Kept]:
     signed, part = _signed(similarity, y, mask)
     return softplus(signed).mul_(part).sum(dim=1), (signed,)
 
 
-def _sigmoid_soft_backward(grad, needs, tensors, value, kept):
+def _sigmoid_soft_backward(
+    grad: Tensor, needs: Any, tensors: Any, value: Tensor, kept: Any
+) -> Gradients:
     y = tensors[1]
     part = torch.where(y > 0, -y, 1.0)
     return torch.sigmoid(kept[0]).mul_(part).mul_(grad.unsqueeze(1)), None, None

@@ -53,7 +53,8 @@ def class_queue_sizes(class_counts: Counts, size: int, base: int) -> Tensor:
             f'size must be at least {least}, {base} slots for each of {len(counts)} classes, got '
             f'{size}'
         )
-    sizes, seen, before, total = [], 0, 0, sum(counts)
+    sizes: list[int] = []
+    seen, before, total = 0, 0, sum(counts)
     for k, number in enumerate(counts, start=1):
         seen += number
         boundary = base * k - (-(size - least) * seen // total)

@@ -7,6 +7,7 @@ No labels enter, so every class is pushed as hard as every other, however rare i
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +15,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from mmlt.functional.checks import check_chunk_size, check_floating, check_shape
-from mmlt.functional.closed_form import closed_form
+from mmlt.functional.closed_form import Gradients, Kept, closed_form
 from mmlt.functional.numerics import row_lengths, softplus, unit_rows, upcast
 
 _ROWS = 1024  # of the Gram matrix at a time: on a CPU larger blocks are no faster
@@ -138,7 +139,7 @@ def _cross_entropy(rows: Tensor, start: int, stop: int) -> Tensor:
     return F.cross_entropy(rows[start:stop] @ rows.T, anchors, reduction='sum')
 
 
-def _sigmoid_uniform_forward(weight, chunk_size):
+def _sigmoid_uniform_forward(weight: Tensor, chunk_size: int) -> tuple[Tensor, Kept]:
     """The gradient is taken on the way, while a block of the Gram matrix is at hand.
 
     The matrix is symmetric: the block right of the diagonal stands for the one below it.
@@ -146,8 +147,8 @@ def _sigmoid_uniform_forward(weight, chunk_size):
     lengths = row_lengths(weight)
     rows = weight / lengths
     k = len(rows)
-    push = torch.zeros_like(rows) if chunk_size < k else None
-    total = None
+    push = torch.empty(0) if chunk_size >= k else torch.zeros_like(rows)
+    total = rows.new_zeros(())
     for start in range(0, k, chunk_size):
         stop = min(start + chunk_size, k)
         gram = rows[start:stop] @ rows[start:].T
@@ -155,9 +156,9 @@ def _sigmoid_uniform_forward(weight, chunk_size):
         size = stop - start
         value = softplus(gram)
         value = value[:, :size].sum() + 2 * value[:, size:].sum() if stop < k else value.sum()
-        total = value if total is None else total + value
+        total += value
         slope = gram.sigmoid_()
-        if push is None:
+        if chunk_size >= k:
             push = slope @ rows
         else:
             push[start:stop].addmm_(slope, rows[start:])
@@ -168,7 +169,9 @@ def _sigmoid_uniform_forward(weight, chunk_size):
     return total / k, (gradient,)
 
 
-def _sigmoid_uniform_backward(grad, needs, tensors, value, kept, chunk_size):
+def _sigmoid_uniform_backward(
+    grad: Tensor, needs: Any, tensors: Any, value: Tensor, kept: Any, chunk_size: int
+) -> Gradients:
     return (kept[0] * (grad * (2 / len(kept[0]))),)
 
 

@@ -39,6 +39,11 @@ def render_table(table: Table, find) -> str:
         lines.append(' | '.join([row.name, seeds, *cells, _mean(best), paper]))
     lines = [f'| {line} |' for line in lines]
     reasons = [f'- {row.name}: {row.reason}' for row in table.rows if row.reason]
+    reasons += [
+        f'- {row.name}: settings chosen on {row.chosen_on} images, {row.trials} trials'
+        for row in table.rows
+        if row.trials
+    ]
     notes = _notes([r for row in table.rows for r in records_of(row, find)])
     return '\n'.join([*lines, '', *notes, *reasons]).rstrip() + '\n'
 
@@ -65,8 +70,8 @@ def check_table(table: Table, find) -> list[str]:
     for row in table.rows:
         for record in records_of(row, find):
             where = f'{row.name}, seed {record["seed"]}'
-            if record.get('chosen_on_test'):
-                faults.append(f'{where}: was chosen on test images')
+            if 'test' in (row.chosen_on, record.get('chosen_on')):
+                faults.append(f'{where}: its settings were chosen on test images')
             off = None if row.paper is None else record['last']['shot/all'] - row.paper
             if off is not None and abs(off) > TOLERANCE and not row.reason:
                 faults.append(

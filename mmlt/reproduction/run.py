@@ -149,6 +149,8 @@ class Run:
             seed=self.seed,
             paper=self.row.paper,
             reason=self.row.reason,
+            chosen_on=self.row.chosen_on,
+            trials=self.row.trials,
             needs=self.row.needs,
             fingerprint=self.fingerprint,
             draw=draw,

@@ -6,7 +6,11 @@ from pathlib import Path
 from mmengine.config import Config
 
 _TABLE_KEYS = {'title', 'source', 'seeds', 'options', 'readme', 'rows'}
-_ROW_KEYS = {'name', 'config', 'options', 'seeds', 'paper', 'load_from', 'weights', 'reason'}
+_ROW_KEYS = {
+    *('name', 'config', 'options', 'seeds', 'paper', 'load_from', 'weights', 'reason'),
+    *('chosen_on', 'trials'),
+}
+CHOSEN_ON = ('paper', 'validation', 'test')
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,9 @@ class Row:
         load_from (str, optional): Name of the row whose last checkpoint the run goes on from.
         weights (str, optional): Name of the row whose last checkpoint is tested, without training.
         reason (str, optional): Why the last epoch is further than 0.5 from the printed number.
+        chosen_on (str): Where the settings are from: 'paper', 'validation' (a part of the training
+            set), or 'test', which no table may rank.
+        trials (int): How many settings were tried, where none is from the paper.
     """
 
     name: str
@@ -32,6 +39,8 @@ class Row:
     load_from: str | None = None
     weights: str | None = None
     reason: str | None = None
+    chosen_on: str = 'paper'
+    trials: int = 0
 
     @property
     def needs(self) -> str | None:
@@ -98,6 +107,12 @@ def _read_row(path: Path, number: int, spec: dict, table: dict) -> Row:
     if spec.get('load_from') and spec.get('weights'):
         raise ValueError(f'{where} ({spec["name"]}) has load_from and weights: name one')
     seeds = tuple(spec.get('seeds', table.get('seeds', (0,))))
+    chosen_on, trials = spec.get('chosen_on', 'paper'), spec.get('trials', 0)
+    if chosen_on not in CHOSEN_ON or (chosen_on == 'paper') != (trials == 0):
+        raise ValueError(
+            f'{where}: chosen_on must be one of {CHOSEN_ON}, with the number of trials unless it '
+            f"is 'paper', got chosen_on={chosen_on!r}, trials={trials!r}"
+        )
     if not seeds or not all(isinstance(seed, int) and seed >= 0 for seed in seeds):
         raise ValueError(f'{where}: seeds must be integers >= 0, got {seeds}')
     options = dict(table.get('options') or {}) | dict(spec.get('options') or {})

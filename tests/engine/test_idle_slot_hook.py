@@ -5,11 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
 import mmlt  # noqa: F401
 from mmlt.engine.hooks import IdleSlotHook
 from mmlt.models.heads import BCE3SHead, DBMHead
+from mmlt.models.slots import CompanionOutput
 
 COUNTS = [8, 4, 4]
 
@@ -19,13 +21,14 @@ class FakeHub:
         self.log_scalars = {}
 
 
-def steps(head, hook, number, labels=(0, 1, 2, 0), change=None, zero=()):
+def steps(head, hook, number, labels=(0, 1, 2, 0), change=None, zero=(), accumulate=1):
     """What a runner does: the loop of a training without anything else."""
     from mmengine.logging import HistoryBuffer
 
     runner = SimpleNamespace(
         model=SimpleNamespace(head=head), train_dataloader=range(4), max_iters=number, iter=0,
         message_hub=FakeHub(), cfg={},
+        optim_wrapper=SimpleNamespace(_accumulative_counts=accumulate),
     )  # fmt: skip
     hook.before_train(runner)
     torch.manual_seed(0)
@@ -64,6 +67,15 @@ def test_slots_that_work_are_silent(told):
 
 def collapse(head):
     head.slots['contrast'].bank.data[:] = 1 + 1e-3 * torch.rand_like(head.slots['contrast'].bank)
+
+
+@pytest.mark.parametrize(('head', 'lines'), [('BCLHead', 1), ('BCE3SHead', 0)])
+def test_accumulation_makes_no_larger_batch_to_contrast(told, head, lines):
+    torch.manual_seed(0)
+    head = MODELS.build(dict(type=head, num_classes=3, in_channels=8, class_counts=COUNTS))
+    steps(head, IdleSlotHook(), 1, accumulate=2)
+    found = [text for text, _ in told if 'accumulated over 2 batches' in text]
+    assert len(found) == lines
 
 
 def test_collapsed_projections_are_told_once(told):
@@ -161,3 +173,52 @@ def test_a_slot_at_rest_and_a_foreign_head_are_left_alone(told):
 def test_arguments(options):
     with pytest.raises(ValueError, match=f'{next(iter(options))} must be'):
         IdleSlotHook(**options)
+
+
+class OfExperts:
+    """A head of experts that gets the same features for each, and keys of a momentum encoder."""
+
+    def __init__(self, head):
+        self.head = head
+
+    def __getattr__(self, name):
+        return getattr(self.head, name)
+
+    def loss(self, feats, samples):
+        key = CompanionOutput({1: (torch.rand(len(samples), 8),)}, momentum=0.9)
+        return self.head.loss(feats * len(self.head.experts), samples, momentum=key)
+
+
+def experts(**options):
+    torch.manual_seed(0)
+    spec = dict(type='NCLHead', num_classes=3, in_channels=8, class_counts=COUNTS, num_hard=2,
+                neck=dict(size=8))  # fmt: skip
+    return OfExperts(MODELS.build(spec | options))
+
+
+def test_experts_that_work_are_silent(told):
+    steps(experts(), IdleSlotHook(collapse=1.0), 16)
+    assert told == []
+
+
+def test_a_slot_inside_an_expert_is_looked_at(told):
+    cosines = dict(classifier=dict(type='CosineLinear'), margin=dict(type='DBMMargin'))
+    head = experts(**cosines)
+
+    def change(head):
+        head.experts[1].slots['contrast'].queue.data[:] = 1.0
+
+    # A margin that nobody calls, in the last expert alone.
+    inner = head.head.experts[2].slots['joint']
+    margin, inner.logits = inner.margin, lambda c, views, targets: tuple(map(c, views))
+    steps(head, IdleSlotHook(collapse=1.0 - 1e-6), 16, change=change)
+    assert margin is inner.margin
+    texts = [text for text, _ in told]
+    assert len(texts) == 2
+    assert 'the keys of the queue are the same' in texts[0]
+    assert 'the margin of slot experts.2.joint was never applied' in texts[1]
+
+
+def test_a_summed_loss_of_zero_is_told_once(told):
+    steps(experts(), IdleSlotHook(collapse=1.0), 16, zero=('loss_contrast', 'loss_mining'))
+    assert sorted(text.split()[0] for text, _ in told) == ['loss_contrast', 'loss_mining']

@@ -9,11 +9,12 @@ import mmlt.functional
 # Every public name of mmlt.functional, and of its modules before they were cut by topic.
 EXPORTED = """
     GeometryStatistics angular_distance balanced_contrastive_loss bank_similarity
-    calibration_errors class_log_prior class_means classifier_separability cos_plus_margin
+    calibration_errors class_log_means class_log_prior class_means class_queue_sizes
+    classifier_separability cos_plus_margin
     dbm_class_margin dbm_logits effective_number_weights expected_calibration_error
     exponential_class_counts feature_compactness feature_separability fisher_separability
-    hard_classes ldam_class_margin ldam_logits mask_easy_classes mutual_distillation
-    neural_collapse reliability_bins sample_negatives
+    hard_classes knowledge_distillation ldam_class_margin ldam_logits mask_easy_classes
+    mutual_distillation neural_collapse reliability_bins ring_slots sample_negatives
     sampling_probabilities separability_matrix shifted_class_counts shot_accuracy shot_groups
     sigmoid_pair_loss sigmoid_uniform_loss softmax_pair_loss softmax_uniform_loss
     step_class_counts supervised_contrastive_loss top1_confidence validation_counts write_bank

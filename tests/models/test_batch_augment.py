@@ -136,10 +136,34 @@ def test_mixed_views_are_mixtures_of_augmented_images():
     assert (nearest < 0.5).all()
 
 
+@pytest.mark.parametrize('collate', [default_collate, pseudo_collate])
+def test_partners_are_augmented_as_the_images_are(collate):
+    """What MixPartnerDataset packs, two images an item, through both of mmengine's collations."""
+    images = batch()['inputs']
+    items = []
+    for number, image in enumerate(images):
+        sample = DataSample().set_gt_label(number % 4)
+        sample.set_field(torch.tensor([(number + 1) % 4]), 'partner_label')
+        items.append(dict(inputs=[image, images[-1 - number]], data_samples=sample))
+    ours = build(augment=CIFAR, partner='weighted')
+    made = seeded(ours, collate(items), training=True)
+    plain, mixup, _ = made['inputs'].chunk(3)
+    torch.manual_seed(3)
+    augment = MODELS.build(CIFAR)
+    wanted, partners = augment(images).float(), augment(images.flip(0)).float()
+    assert torch.equal(plain, wanted)
+    np.random.seed(3)
+    lam = np.random.beta(1, 1)
+    torch.testing.assert_close(mixup, lam * wanted + (1 - lam) * partners)
+
+
 def test_the_test_sees_the_images_as_they_are():
-    ours = build(views='plain', augment=CIFAR)
+    ours = build(views='plain', augment=CIFAR).eval()
     got = ours(batch(), training=False)['inputs']
     assert torch.equal(got, batch()['inputs'].float())
+    # As PreciseBNHook asks, of a model in training mode: what the model is trained on.
+    asked = seeded(ours.train(), batch(), training=False)['inputs']
+    assert torch.equal(asked, seeded(ours, batch(), training=True)['inputs'])
 
 
 @pytest.mark.parametrize(

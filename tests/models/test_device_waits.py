@@ -8,6 +8,7 @@ from mmpretrain.structures import DataSample
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import mmlt  # noqa: F401
+from mmlt.models.slots import CompanionOutput
 
 K, D, N = 5, 6, 4
 COUNTS = [40, 7, 90, 3, 15]
@@ -33,6 +34,7 @@ HEADS = {
     'DBM-NCL': dict(
         type='NCLHead', classifier=dict(type='CosineLinear'), margin=dict(type='DBMMargin')
     ),
+    'GML': dict(type='GMLHead', margin=dict(type='DBMMargin'), queue_size=20),
 }
 
 
@@ -58,16 +60,18 @@ class Waits(TorchDispatchMode):
 def batch(views):
     images = torch.randint(256, (N, 3, 8, 8), dtype=torch.uint8)
     inputs = [[image] * 3 for image in images] if views == 'pipeline' else list(images)
-    samples = [DataSample().set_gt_label(k) for k in (0, 3, 3, 1)]
+    samples = [
+        DataSample(metainfo=dict(sample_idx=i)).set_gt_label(k) for i, k in enumerate((0, 3, 3, 1))
+    ]
     return default_collate([dict(inputs=x, data_samples=s) for x, s in zip(inputs, samples)])
 
 
-# BCL contrasts labelled views, and refuses mixtures.
+# BCL and GML contrast labelled views, and refuse mixtures.
 CASES = [
     (name, views)
     for name in HEADS
     for views in ('plain', 'mixed', 'pipeline')
-    if not ('BCL' in name and views == 'mixed')
+    if not (('BCL' in name or name == 'GML') and views == 'mixed')
 ]
 
 
@@ -79,11 +83,13 @@ def test_preprocessing_loss_and_backward_wait_for_nothing(name, views):
     )
     head = MODELS.build(dict(num_classes=K, in_channels=D, class_counts=COUNTS) | HEADS[name])
     data = batch(views)
+    output = CompanionOutput({1: (torch.randn(N, D),)}, {0: torch.randn(N, K)}, momentum=0.9)
+    companions = dict(momentum=output, teacher=output)
     with Waits() as waits:
         made = preprocessor(data, training=True)
         features = torch.randn(len(made['inputs']), D, requires_grad=True)
         feats = (features,) * len(getattr(head, 'experts', (head,)))
-        sum(head.loss(feats, made['data_samples']).values()).backward()
+        sum(head.loss(feats, made['data_samples'], **companions).values()).backward()
     assert waits.found == []
     assert features.grad.isfinite().all()
 

@@ -12,7 +12,7 @@ from mmpretrain.registry import HOOKS, MODELS
 from mmpretrain.structures import DataSample
 
 import mmlt  # noqa: F401
-from mmlt.models.slots import ExpertBatch
+from mmlt.models.slots import CompanionOutput, ExpertBatch
 from mmlt.models.targets import ViewSamples
 
 K, D, N, M = 5, 6, 4, 3
@@ -262,3 +262,35 @@ def test_features_that_are_not_those_of_the_experts_are_refused(call, feats, mat
     head = build()
     with pytest.raises(ValueError, match=match):
         head.loss(feats, samples()) if call == 'loss' else head(feats)
+
+
+def test_the_row_counts_are_exchanged_once_for_all_experts(monkeypatch):
+    calls = []
+    monkeypatch.setattr('mmlt.models.slots.batch.row_counts', lambda rows: calls.append(len(rows)))
+    head = build(**HEADS['tripartite'])
+    head.loss(features(number=2), samples())
+    assert calls == [N]
+    head.loss(features(number=2), samples())
+    assert calls == [N, N]
+
+
+def test_a_companion_with_features_for_each_expert_hands_each_its_own():
+    outputs = {}
+
+    class Look(nn.Module):
+        def __init__(self, name):
+            super().__init__()
+            self.name = name
+
+        def forward(self, batch):
+            outputs[self.name] = batch.companions['teacher'].key
+            return batch.views[0].sum()
+
+    head = build(head=[dict(slots=dict(look=Look(m))) for m in range(2)])
+    of_both, of_one = features(number=2), features(seed=1, number=1)
+    head.loss(of_both, samples(), teacher=CompanionOutput({1: of_both}))
+    assert [torch.equal(outputs[m], of_both[m]) for m in range(2)] == [True, True]
+    head.loss(of_both, samples(), teacher=CompanionOutput({0: of_one}))
+    assert [torch.equal(outputs[m], of_one[0]) for m in range(2)] == [True, True]
+    with pytest.raises(ValueError, match=r'features of \[3\] experts, the head has 2'):
+        head.loss(of_both, samples(), teacher=CompanionOutput({0: features(number=3)}))

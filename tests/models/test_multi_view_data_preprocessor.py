@@ -253,7 +253,7 @@ def test_the_test_takes_single_images_as_the_stock_one(collate):
 )
 def test_pipelines_that_do_not_fit_are_named(collate, views, training, items, match):
     with pytest.raises(ValueError, match=match):
-        make(views=views)(collate(items), training=training)
+        make(views=views).train(training)(collate(items), training=training)
 
 
 # --- Partners that the training set brings --------------------------------------------------------
@@ -355,7 +355,7 @@ def test_the_test_takes_images_without_partners(collate):
 )
 def test_a_missing_counterpart_is_named(collate, options, training, items, match):
     with pytest.raises(ValueError, match=match):
-        make(**options)(collate(items), training=training)
+        make(**options).train(training)(collate(items), training=training)
 
 
 # --- The head behind mmpretrain's own preprocessor: its labels, one-hot or mixed -------------

@@ -343,4 +343,5 @@ def test_adjusted_heads_export(name, features):
 
 def test_the_package_names_its_slots():
     ties = {'ExpertBatch', 'ExpertTie', 'HardCategoryMining', 'MutualDistillation'}
-    assert set(mmlt_slots.__all__) == {'Batch', 'JointSlot', 'UniformSlot'} | ties
+    beside = {'ClassQueue', 'CompanionOutput', 'DistillationSlot', 'MomentumQueue'}
+    assert set(mmlt_slots.__all__) == {'Batch', 'JointSlot', 'UniformSlot'} | ties | beside

@@ -81,3 +81,26 @@ def test_the_last_norm_of_every_block_starts_at_one(name):
     if backbone.depth < 152:  # 60 million numbers; the flag is the same
         assert last_norms(zero_init_residual=True) == [0.0] * blocks
     assert last_norms() == [1.0] * blocks
+
+
+def test_cosines_with_a_bias_are_the_loop_and_start_as_released():
+    torch.manual_seed(0)
+    spec = dict(type='CosineBiasLinear', in_features=6, out_features=4, scale=16.0)
+    layer = MODELS.build(spec).double()
+    assert layer.bias.tolist() == [0.0] * 4
+    assert 0 < layer.weight.abs().max() <= 6**-0.5
+    torch.nn.init.normal_(layer.bias)
+    features = 5 * torch.randn(3, 6, dtype=torch.float64)
+    wanted = [
+        [16 * bce3s.cosine(x, w) + b for w, b in zip(layer.weight.tolist(), layer.bias.tolist())]
+        for x in features.tolist()
+    ]
+    torch.testing.assert_close(layer(features), torch.tensor(wanted).double())
+    with torch.autocast('cpu', torch.bfloat16):
+        assert layer.float()(features.float()).dtype == torch.float32
+    with pytest.raises(ValueError, match='scale must be positive, got 0'):
+        MODELS.build(dict(spec, scale=0))
+    # A margin would leave the bias out.
+    head = dict(type='DBMHead', num_classes=4, in_channels=6, class_counts=[4, 3, 2, 1])
+    with pytest.raises(ValueError, match='needs a classifier with cosines.*CosineBiasLinear'):
+        MODELS.build(dict(head, classifier=dict(type='CosineBiasLinear')))

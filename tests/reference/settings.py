@@ -514,7 +514,7 @@ SETTINGS = [
         'GML eqs. G1 to G6 on CIFAR, released code',
     ),
     (
-        ['gml/*_released'],
+        ['gml/*_authors'],
         dict(
             batch=128, decay=5e-4,
             rates={1: 0.02, 5: 0.1, 161: 0.1, 162: 0.01, 181: 0.01, 182: 0.001, 200: 0.001},

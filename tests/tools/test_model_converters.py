@@ -148,7 +148,7 @@ def test_a_published_checkpoint_keeps_what_a_test_needs_and_no_more(run, publish
     assert sum(sizes(after).values()) < sum(sizes(before).values())
     assert f'{sum(sizes(before).values()) / 1e6:.2f} MB' in told
     assert f'{sum(sizes(after).values()) / 1e6:.2f} MB' in told
-    assert 'projector and memory' in told
+    assert 'weights for training' in told
     assert told.splitlines()[-1] == str(path)
     assert hashlib.sha256(path.read_bytes()).hexdigest()[:8] == path.stem.split('-')[-1]
 
@@ -241,27 +241,39 @@ HEADS = {
     'BCE3SHead': {},
     'BCLHead': {},
     'DBMHead': dict(joint=dict(type='BalancedSoftmaxLoss')),
-    'ExpertsHead': dict(head=dict(type='DBMHead')),
+    'ExpertsHead': dict(head=dict(type='BCE3SHead')),
     'NCLHead': {},
+    'CompanionClassifier': {},
 }
 
 
-def classifier(kind, **backbone):
-    backbone = dict(type='CifarResNet', depth=20) | backbone
+def classifier(kind):
+    backbone = dict(type='CifarResNet', depth=20)
     if kind in ('ExpertsHead', 'NCLHead'):
         backbone = dict(type='MultiExpertBackbone', backbone=backbone, shared_stages=1)
-    head = dict(type=kind, num_classes=3, in_channels=64, class_counts=COUNTS, **HEADS[kind])
-    prepare = dict(mean=[120.0] * 3, std=[60.0] * 3)
-    neck = dict(type='GlobalAveragePooling')
-    return MODELS.build(
-        dict(
-            type='ImageClassifier',
-            backbone=backbone,
-            neck=neck,
-            head=head,
-            data_preprocessor=prepare,
-        )
-    )
+    name = 'BCE3SHead' if kind == 'CompanionClassifier' else kind
+    head = dict(type=name, num_classes=3, in_channels=64, class_counts=COUNTS, **HEADS[kind])
+    whole = dict(type='ImageClassifier', backbone=backbone, head=head)
+    if kind == 'CompanionClassifier':
+        whole |= dict(type=kind, companions=dict(slow=dict(type='MomentumEncoder')))
+    neck, prepare = dict(type='GlobalAveragePooling'), dict(mean=[120.0] * 3, std=[60.0] * 3)
+    return MODELS.build(dict(whole, neck=neck, data_preprocessor=prepare))
+
+
+@pytest.mark.parametrize('kind', ['ExpertsHead', 'CompanionClassifier', 'BCLHead'])
+def test_nothing_of_the_training_is_published(kind, tmp_path):
+    model = classifier(kind)
+    torch.save(dict(state_dict=model.state_dict(), meta={}), tmp_path / 'last.pth')
+    path, before, after = publish(tmp_path / 'last.pth', tmp_path / 'out.pth')
+    left = mmlt.checkpoint.load(path)['state_dict']
+    assert before['weights for training'] > 0
+    assert set(after) == {'weights'}
+    assert not [name for name in left if 'contrast' in name or 'companions' in name]
+    # What is left is all that a prediction needs.
+    other = classifier(kind)
+    other.load_state_dict(left, strict=False)
+    images = torch.rand(2, 3, 16, 16)
+    assert torch.equal(other.eval()(images), model.eval()(images))
 
 
 @pytest.mark.parametrize('kind', HEADS)

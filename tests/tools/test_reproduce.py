@@ -152,6 +152,12 @@ def test_a_distance_to_the_paper_needs_a_reason(finished, tmp_path):
     assert 'states no reason' in faults(f'paper={last + 0.6}')[0]
     assert faults(f'paper={last + 0.6}, reason="three epochs"') == []
     assert faults(f'paper={last + 0.4}') == []
+    chosen = "chosen_on='test', trials=9"
+    assert 'its settings were chosen on test images' in faults(chosen)[0]
+    assert faults("chosen_on='validation', trials=9") == []
+    for bad in ("chosen_on='best'", 'trials=3', "chosen_on='validation'"):
+        with pytest.raises(ValueError, match='row 1: chosen_on must be one of .* got chosen_on='):
+            faults(bad)
 
 
 def test_a_record_changed_by_hand_or_of_other_settings_is_refused(finished, tmp_path):

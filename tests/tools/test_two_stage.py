@@ -138,3 +138,41 @@ train_dataloader = dict(dataset=dict(
     args.stage1_options = ['train_dataloader.dataset.dataset.seed=1']
     with pytest.raises(SystemExit, match='different images'):
         tool.check_draws(args)
+
+
+@pytest.fixture(scope='module')
+def teaching(tmp_path_factory):
+    """Teacher and student of one epoch, the teacher a small one, by one command."""
+    place = 'model.companions.teacher'
+    return [
+        sys.executable, 'tools/train_two_stage.py', 'configs/gml/teacher_resnet32_digits-lt.py',
+        'configs/gml/gml_resnet20_digits-lt.py', '--hand-over', f'{place}.checkpoint',
+        '--cfg-options', 'train_cfg.max_epochs=2', 'default_hooks.checkpoint.max_keep_ckpts=-1',
+        '--stage1-options', 'model.backbone.depth=20',
+        '--stage2-options', f'{place}.model.backbone.depth=20', '--work-dir',
+    ]  # fmt: skip
+
+
+def test_a_killed_student_resumes_with_its_teacher(teaching, tmp_path):
+    words = [*teaching, str(tmp_path), '--resume']
+    kill_after_first_checkpoint(
+        tmp_path / 'stage2', words, lambda run: os.killpg(run.pid, signal.SIGKILL)
+    )
+    teacher = tmp_path / 'stage1' / 'epoch_2.pth'
+    killed = weights(tmp_path / 'stage2' / 'epoch_1.pth')
+    result = command(*words)
+    assert result.returncode == 0, result.stderr
+    student = result.stdout.split('# stage 2\n')[1]
+    assert f'model.companions.teacher.checkpoint={teacher}' in student
+    assert 'load_from=' not in student.splitlines()[0]
+    assert weights(tmp_path / 'stage2' / 'epoch_2.pth').keys() == killed.keys()
+    assert not any(name.startswith('companions.') for name in killed)
+    assert result.stdout.count('epoch 2 (last)') == 4
+
+
+def test_a_place_that_the_student_lacks_is_refused(teaching, tmp_path):
+    words = [word.replace('teacher.checkpoint', 'tutor.checkpoint') for word in teaching]
+    result = command(*words, str(tmp_path / 'run'))
+    assert result.returncode == 1
+    assert 'error: --hand-over model.companions.tutor.checkpoint: ' in result.stderr
+    assert not (tmp_path / 'run').exists()

@@ -1,8 +1,8 @@
 """Make a checkpoint to hand on: ``publish_model.py work_dirs/RUN/epoch_200.pth --out model.pth``.
 
 Keeps what a test needs, class names and counts, the hash of the training images and the config;
-leaves out optimizer, logs, projectors and memory. Prints what each part takes. The file becomes
-``model-HASH.pth`` and loads anywhere, without mmlt too; the model itself needs ``import mmlt``.
+leaves out optimizer, logs, projectors, memory and companions. Prints what each part takes. The file
+becomes ``model-HASH.pth`` and loads anywhere, without mmlt too; the model needs ``import mmlt``.
 """
 
 import argparse

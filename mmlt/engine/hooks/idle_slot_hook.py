@@ -20,7 +20,8 @@ class IdleSlotHook(Hook):
     memory banks that lack classes, and projections that are all the same, those in a bank or a
     queue or those of a batch (mean pairwise cosine above ``collapse``): the contrast loss is at its
     ceiling then, and stays there. The slots of experts are looked at one by one, their losses as
-    the sum that is trained.
+    the sum that is trained. Before the first step: a slot that contrasts the images of a batch with
+    each other, under gradient accumulation.
 
     Args:
         epochs (int): When to look, >= 1; at the end of a shorter run. Defaults to 3: the first
@@ -53,7 +54,16 @@ class IdleSlotHook(Hook):
             self._when *= 2
         self._told = set()
         self._applied, self._projections, self._handles = set(), {}, []
+        wrapper = getattr(runner, 'optim_wrapper', None)
+        parts = getattr(wrapper, '_accumulative_counts', 1)
         for name, slot in _slots(runner):
+            if parts > 1 and getattr(slot, 'contrasts_batch', False):
+                text = (
+                    f'slot {name} contrasts the images of a batch with each other: gradients '
+                    f'accumulated over {parts} batches are not those of a batch {parts} times as '
+                    'large (IdleSlotHook)'
+                )
+                print_log(text, 'current', logging.WARNING)
             for part in ('margin', 'projector'):
                 if isinstance(getattr(slot, part, None), torch.nn.Module):
                     note = self._noter(name, part)
@@ -85,7 +95,7 @@ class IdleSlotHook(Hook):
         if isinstance(getattr(slot, 'bank', None), torch.Tensor):
             found += self._bank_faults(slot)
         elif isinstance(slot, MomentumQueue):
-            found += self._collapse(slot.queue, 'keys of the queue')
+            found += self._collapse(slot.queue, 'the keys of the queue')
         elif name in self._projections:
             found += self._collapse(self._projections[name], 'projections of all images of a batch')
         first = not name.startswith('experts.') or name.startswith('experts.0.')
@@ -113,7 +123,7 @@ class IdleSlotHook(Hook):
                 f'{slot.fill_samples} images), so nothing is contrasted: train longer, or lower '
                 'neck.fill_epochs'
             ]
-        return self._collapse(slot.bank, 'projections of all classes')
+        return self._collapse(slot.bank, 'the projections of all classes')
 
     @torch.no_grad()
     def _collapse(self, rows: torch.Tensor, what: str) -> list[str]:
@@ -122,7 +132,7 @@ class IdleSlotHook(Hook):
         mean = float((rows.sum(dim=0).square().sum() - number) / max(1, number * (number - 1)))
         if number > 1 and mean > self.collapse:
             return [
-                f'the {what} are the same (mean pairwise cosine {mean:.4f}): '
+                f'{what} are the same (mean pairwise cosine {mean:.4f}): '
                 'the contrast loss is at its ceiling and stays there; the likely cure is a lower '
                 'rate (a third, a tenth) with a warm-up of some epochs'
             ]

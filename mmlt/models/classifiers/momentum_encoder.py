@@ -39,7 +39,9 @@ class MomentumEncoder(Companion):
         He et al. (2020, MoCo); NCL.
 
     Example:
-        ``companions=dict(momentum=dict(type='MomentumEncoder'))``
+        >>> encoder = MomentumEncoder(momentum=0.99, views=[1])
+        >>> encoder.views
+        (1,)
     """
 
     def __init__(self, momentum: float = 0.999, views: Sequence[int] = (1,)):

@@ -117,17 +117,18 @@ class MultiViewDataPreprocessor(ClsDataPreprocessor):
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Normalise a batch and, in training, stack the pipeline's views or add mixed ones."""
-        if training and self.augment:
+        # PreciseBNHook takes the statistics of training batches, and asks for them as a test does:
+        # those of the plain images and of the pipeline's views, not of mixtures.
+        as_trained = training or self.training
+        if as_trained and self.augment:
             data = dict(data, inputs=self._augment_batch(data['inputs']))
         # default_collate makes a tensor (N, C, H, W) of each view, pseudo_collate N images.
         first, *others = data['inputs'][:2]
         several = not isinstance(first, torch.Tensor) or first.dim() == 4
         samples = data.get('data_samples')
         paired = several and bool(samples) and 'partner_label' in samples[0]
-        # PreciseBNHook takes the statistics of training batches, and asks for them as a test does.
-        statistics = several and self.training and not training
-        self._check_inputs(len(data['inputs']), several, paired, training or statistics)
-        if several and (training or statistics) and self.views == ('pipeline',):
+        self._check_inputs(len(data['inputs']), several, paired, training or several and as_trained)
+        if several and as_trained and self.views == ('pipeline',):
             return self._stack_views(data)
         if not training or len(self.views) == 1 or samples is None:
             return super().forward(dict(data, inputs=first) if paired else data, training)
@@ -151,7 +152,8 @@ class MultiViewDataPreprocessor(ClsDataPreprocessor):
     def _augment_batch(self, inputs):
         """The views that ``augment`` makes of the images, and of the partners if there are any."""
         first = inputs[0]
-        if isinstance(inputs, torch.Tensor) or first.dim() == 3:
+        alone = isinstance(first, torch.Tensor) and first.dim() == 3
+        if isinstance(inputs, torch.Tensor) or alone:
             images = [inputs]
         else:
             images = list(inputs)  # image and partner, each a batch

@@ -111,7 +111,7 @@ def accuracies(logits: torch.Tensor, labels: torch.Tensor, topk) -> dict:
 
     Example:
         >>> accuracies(torch.eye(2), torch.tensor([0, 1]), 1)
-        {'accuracy_top-1': tensor([100.])}
+        {'accuracy_top-1': [tensor([100.])]}
     """
     if labels.dim() == 2:
         raise ValueError('cal_acc needs labels, but the batch has soft labels: turn it off')

@@ -63,6 +63,7 @@ class PrototypeNeck(BaseModule):
     """
 
     wants = ('in_channels',)
+    contrasts_batch = True  # accumulated small batches are no large one
 
     def __init__(
         self,

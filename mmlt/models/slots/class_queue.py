@@ -79,7 +79,7 @@ class ClassQueue(BaseModule):
     Example:
         >>> slot = ClassQueue(6, 3, [5, 2, 1], out_channels=4, size=9, base=1)
         >>> slot.sizes
-        tensor([5, 2, 2])
+        tensor([5, 3, 1])
     """
 
     wants = ('in_channels', 'num_classes', 'class_counts')

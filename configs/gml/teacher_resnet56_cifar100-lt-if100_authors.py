@@ -1,6 +1,6 @@
 # As teacher_resnet56_cifar100-lt-if100.py, with the recipe of the released GML.
 #
-#   python tools/train.py configs/gml/teacher_resnet56_cifar100-lt-if100_released.py
+#   python tools/train.py configs/gml/teacher_resnet56_cifar100-lt-if100_authors.py
 #
 # No number in the papers. Not run.
 _base_ = './teacher_resnet56_cifar100-lt-if100.py'

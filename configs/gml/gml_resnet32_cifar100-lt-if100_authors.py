@@ -1,8 +1,8 @@
 # As gml_resnet32_cifar100-lt-if100.py, with the recipe of the released GML.
 #
-#   python tools/train_two_stage.py configs/gml/teacher_resnet56_cifar100-lt-if100_released.py \
-#       configs/gml/gml_resnet32_cifar100-lt-if100_released.py \
-#       --work-dir work_dirs/gml_released --hand-over model.companions.teacher.checkpoint
+#   python tools/train_two_stage.py configs/gml/teacher_resnet56_cifar100-lt-if100_authors.py \
+#       configs/gml/gml_resnet32_cifar100-lt-if100_authors.py \
+#       --work-dir work_dirs/gml_authors --hand-over model.companions.teacher.checkpoint
 #
 # GML's README: 53.0 (best epoch on test). Not run.
 _base_ = './gml_resnet32_cifar100-lt-if100.py'
