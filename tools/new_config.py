@@ -38,7 +38,7 @@ def parse_args():
     add('--size', type=int, default=64, help='edge of the images in pixels, 32 to 512')
     add('--epochs', type=int, default=20, help='length of the training')
     add('--batch-size', type=int, help='images a step; 32, or less if there are few')
-    add('--rate', type=float, help='peak learning rate; by optimizer and batch size')
+    add('--rate', type=float, help='peak learning rate; by method, optimizer and batch size')
     add('--warmup', type=int, metavar='EPOCHS', help='in which the rate rises to its peak')
     add('--overwrite', action='store_true', help='replace the file')
     return parser.parse_args()

@@ -19,7 +19,8 @@ METHODS = {
 }
 # Of 32 images a step. Contrast at a high rate collapses: all projections become one. What was tried
 # stands in tools/README.md.
-RATE, RATE_ADAM = 0.02, 2.5e-4
+RATES = {'ce': 0.06, 'bs': 0.06, 'dbm-bs': 0.06, 'bce3s': 0.02, 'bcl': 0.06}
+RATE_ADAM = 2.5e-4
 
 
 @dataclass
@@ -84,7 +85,7 @@ def config_text(
         size (int): edge of the images in pixels, 32 to 512.
         epochs (int): length of the training, >= 2.
         batch_size (int, optional): images a step. Defaults to None: 32, less for few images.
-        rate (float, optional): peak learning rate. Defaults to None: by optimizer and batch.
+        rate (float, optional): peak learning rate. Defaults to None: by method, optimizer and batch.
         pretrained (bool): begin from the zoo's weights, which are downloaded.
         backbone_options (dict, optional): arguments of the backbone.
         runtime (str): text of the runtime settings.
@@ -116,7 +117,7 @@ def config_text(
     if pretrained and not found.weights:
         raise ValueError(f'{found.source} has no pretrained weights')
     if rate is None:
-        rate = (RATE_ADAM if found.adam else RATE) * batch / 32
+        rate = (RATE_ADAM if found.adam else RATES[method]) * batch / 32
     end = epochs - _stage2_epochs(method, epochs)
     warm = max(1, min(5, end // 10)) if warmup is None else warmup
     if not 1 <= warm < end:
