@@ -85,7 +85,7 @@ def config_text(
         size (int): edge of the images in pixels, 32 to 512.
         epochs (int): length of the training, >= 2.
         batch_size (int, optional): images a step. Defaults to None: 32, less for few images.
-        rate (float, optional): peak learning rate. Defaults to None: by method, optimizer and batch.
+        rate (float, optional): peak learning rate. Defaults to None: by method and batch.
         pretrained (bool): begin from the zoo's weights, which are downloaded.
         backbone_options (dict, optional): arguments of the backbone.
         runtime (str): text of the runtime settings.
