@@ -114,7 +114,7 @@ def _rate(runner, size: int) -> Iterator[Finding]:
             f'(optim_wrapper.optimizer.lr={rate * size / base:g}), or train with --auto-scale-lr',
         )
     adam = 'Adam' in str(optimizer.type)
-    high = 1e-3 if adam else 0.05
+    high = 1e-3 if adam else 0.06
     if rate and size and rate * 32 / size > high * 1.01:
         yield Finding('note', 'rate', f'high for few images: try {high * size / 32 / 3:g} too')
     total = runner._train_loop.max_iters

@@ -17,8 +17,10 @@ METHODS = {
     'bce3s': 'BCE3S, both stages in one run',
     'bcl': 'balanced contrastive learning, three views of each image',
 }
-# Contrast at a high rate collapses: all projections become one.
-RATES = {'ce': 0.02, 'bs': 0.02, 'dbm-bs': 0.02, 'bce3s': 0.01, 'bcl': 0.02}
+# Of 32 images a step. Contrast at a high rate collapses: all projections become one. What was tried
+# stands in tools/README.md.
+RATES = {'ce': 0.06, 'bs': 0.06, 'dbm-bs': 0.06, 'bce3s': 0.02, 'bcl': 0.06}
+RATE_ADAM = 2.5e-4
 
 
 @dataclass
@@ -83,7 +85,7 @@ def config_text(
         size (int): edge of the images in pixels, 32 to 512.
         epochs (int): length of the training, >= 2.
         batch_size (int, optional): images a step. Defaults to None: 32, less for few images.
-        rate (float, optional): peak learning rate. Defaults to None: by method and optimizer.
+        rate (float, optional): peak learning rate. Defaults to None: by method and batch.
         pretrained (bool): begin from the zoo's weights, which are downloaded.
         backbone_options (dict, optional): arguments of the backbone.
         runtime (str): text of the runtime settings.
@@ -115,7 +117,7 @@ def config_text(
     if pretrained and not found.weights:
         raise ValueError(f'{found.source} has no pretrained weights')
     if rate is None:
-        rate = (2.5e-4 if found.adam else RATES[method]) * batch / 32
+        rate = (RATE_ADAM if found.adam else RATES[method]) * batch / 32
     end = epochs - _stage2_epochs(method, epochs)
     warm = max(1, min(5, end // 10)) if warmup is None else warmup
     if not 1 <= warm < end:
