@@ -158,8 +158,11 @@ def test_alpha_may_be_an_integer():
         (dict(num_classes=None), r'views .*mixup.* need num_classes'),
         (dict(alpha=0.0), 'alpha must be > 0, got 0.0'),
         (dict(alpha=-1.0), 'alpha must be > 0, got -1.0'),
-        (dict(batch_augments=MIXUP), 'use one of them'),
-        (dict(views='pipeline', batch_augments=MIXUP), 'batch_augments.*pipeline.*use one of them'),
+        (dict(batch_augments=MIXUP), 'set model.train_cfg=None'),
+        (
+            dict(views='pipeline', batch_augments=MIXUP),
+            'batch_augments.*pipeline.*set model.train_cfg=None',
+        ),
         (dict(views=('plain', 'pipeline')), r"or 'pipeline', got \('plain', 'pipeline'\)"),
         (dict(partner='epoch'), r"partner must be one of \('batch', 'weighted'\), got 'epoch'"),
         (dict(views='plain', partner='weighted'), r"nothing to mix with views=\('plain',\)"),

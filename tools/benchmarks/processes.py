@@ -4,7 +4,8 @@
 
 Weak scaling: ResNet-20 on 32 random images a process, DistributedDataParallel over gloo, one thread
 a process. 1.00 would be no cost at all, on as many idle cores as there are processes. Bytes are
-what a process hands to collectives in a step, gradients apart from what the head's slots exchange.
+what a process hands to collectives in the forward pass: what slots exchange, and the buffers of
+BatchNorm, which DistributedDataParallel sends (DBM-BS has nothing else). Gradients stand apart.
 """
 
 import argparse
@@ -114,7 +115,7 @@ def main() -> None:
         'processes',
         f'ResNet-20, {BATCH} images a process, gloo, {os.cpu_count()} cores shared with other work',
         'python tools/benchmarks/processes.py',
-        ['head', 'time of 2 processes over 1', 'KiB of the slots', 'KiB of gradients'],
+        ['head', 'time of 2 processes over 1', 'KiB in the forward pass', 'KiB of gradients'],
         rows,
     )
 

@@ -4,7 +4,7 @@
 
 Unit rows at random, as at the start of a training, and the same pulled together by a common
 direction, as head classes are. Of the loss: standard deviation of an estimate over the loss. Of the
-gradient: the cosine of one estimate, and of the mean of 100 steps, with the gradient of all rows.
+gradient: the cosine of one estimate, and of the mean of all draws, with the gradient of all rows.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def main() -> None:
         'uniform_sample',
         f'K = {args.classes}, D = {args.width}, {args.draws} draws',
         'python tools/benchmarks/uniform_sample.py',
-        ['rows', 'drawn', 'bias', 'std', 'cosine, one step', 'cosine, 100 steps', 'time ratio'],
+        ['rows', 'drawn', 'bias', 'std', 'cosine, one step', 'cosine, all draws', 'time ratio'],
         rows,
     )
 
