@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+import traceback
 
 from mmlt.checkpoint import CheckpointError
 from mmlt.engine.hooks import (
@@ -41,6 +42,10 @@ def guarded(main) -> None:
         _end_by(stopped.signum)
     except (CheckpointError, NonFiniteLossError, WorkDirInUse) as error:
         sys.exit(f'error: {error}')
+    except (ValueError, TypeError, KeyError, FileNotFoundError) as error:
+        if os.environ.get('MMLT_TRACEBACK') or not _told_by_mmlt(error):
+            raise
+        sys.exit(f'error: {error} (MMLT_TRACEBACK=1 shows where)')
     except OSError as error:
         if error.errno not in {getattr(errno, name, None) for name in _DISK}:
             raise
@@ -120,6 +125,16 @@ class UnbreakableOutput:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self.stream.fileno())
         os.close(nowhere)
+
+
+def _told_by_mmlt(error: BaseException) -> bool:
+    """Whether a ``raise`` of this package is where it began: then its line says what to change."""
+    while error.__context__ is not None:  # mmengine's registries raise anew, with the class's name
+        error = error.__context__
+    frames = traceback.extract_tb(error.__traceback__)
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    last = frames[-1] if frames else None
+    return bool(last and last.filename.startswith(package) and last.line.startswith('raise '))
 
 
 _told = set()

@@ -10,6 +10,7 @@ import time
 
 import pytest
 import torch
+from mmpretrain.registry import MODELS
 from tiny_run import tiny_run
 
 from mmlt.analysis.files import write_per_class
@@ -66,6 +67,37 @@ def test_errors_that_a_user_can_mend(kind):
         raise kind('what to do')
 
     assert end_of(main) == 'error: what to do'
+
+
+HEAD = dict(type='BCE3SHead', num_classes=3, in_channels=4)
+
+
+@pytest.mark.parametrize(
+    ('change', 'said'),
+    [
+        (dict(class_counts='nowhere.json'), 'nowhere.json'),
+        (dict(joint=dict(negative_ratio=2)), 'negative_ratio must be'),
+        (dict(class_counts=[3, 2]), '2 classes'),
+    ],
+    ids=['file', 'argument', 'counts'],
+)
+def test_what_mmlt_refuses_is_one_line_also_through_a_registry(change, said, monkeypatch):
+    def main():
+        MODELS.build(HEAD | change)
+
+    text = end_of(main)
+    assert said in text
+    assert text.endswith('(MMLT_TRACEBACK=1 shows where)')
+    monkeypatch.setenv('MMLT_TRACEBACK', '1')
+    with pytest.raises((ValueError, FileNotFoundError), match=said):
+        guarded(main)
+
+
+def test_a_value_error_of_another_package_keeps_its_traceback():
+    with pytest.raises(ValueError, match='could not convert'):
+        guarded(lambda: float('x'))
+    with pytest.raises(TypeError, match='failed to unpack'):
+        guarded(lambda: MODELS.build(HEAD | dict(num_classes=3, in_channels='4')))
 
 
 def test_other_errors_keep_their_traceback():
