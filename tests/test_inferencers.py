@@ -71,7 +71,9 @@ def test_a_stock_cifar_config_too(photo):
 
 
 def test_the_shifted_test_set_of_the_readme_is_unwrapped(tmp_path):
-    snippets = re.findall(r'```python\n(.*?)```', (ROOT / 'README.md').read_text(), re.DOTALL)
+    snippets = re.findall(
+        r'```python\n(.*?)```', (ROOT / 'configs/README.md').read_text(), re.DOTALL
+    )
     text = next(text for text in snippets if 'shifted' in text)
     (tmp_path / 'shifted.py').write_text(text.replace("_base_ = '", f"_base_ = '{ROOT}/"))
     model = get_model(Config.fromfile(tmp_path / 'shifted.py'))

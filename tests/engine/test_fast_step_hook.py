@@ -75,7 +75,16 @@ def test_the_flag_of_the_tool_asks_for_it(fast, tmp_path):
     from test_training import CONFIG
 
     flags = dict.fromkeys(
-        ('no_validate', 'amp', 'auto_scale_lr', 'no_persistent_workers', 'cfg_options', 'resume')
+        (
+            'no_validate',
+            'amp',
+            'auto_scale_lr',
+            'no_persistent_workers',
+            'cfg_options',
+            'resume',
+            'batch_augment',
+            'in_memory',
+        )  # fmt: skip
     )
     cfg = train.merge_args(
         Config.fromfile(CONFIG), type('Args', (), flags | dict(fast='eager' if fast else None))

@@ -151,4 +151,4 @@ def test_without_shot_accuracy_there_are_the_scalars_only(validated, tmp_path):
 def test_per_class_needs_shot_accuracy(tmp_path, monkeypatch):
     (tmp_path / 'config.py').write_text(OWN_METRICS)
     with pytest.raises(SystemExit, match='--per-class needs a ShotAccuracy in test_evaluator'):
-        run_here(f'test.py {tmp_path / "config.py"} setup.py --per-class x.csv', monkeypatch)
+        run_here(f'test.py {tmp_path / "config.py"} LICENSE --per-class x.csv', monkeypatch)
