@@ -68,6 +68,7 @@ def apply():
     compute_retrieval_metrics()
     infer_as_tested()
     find_own_configs()
+    format_config_once()
 
 
 def run_amp_on_cpu():
@@ -176,6 +177,18 @@ def compute_retrieval_metrics():
         retrieval.np = numpy
 
 
+def format_config_once():
+    """Let a checkpoint not cost the formatting of the config's text, which is the same each time.
+
+    Fault: mmengine has yapf format the whole config for every checkpoint; where epochs are short
+    that takes as long as the training. The last texts are remembered, by the text itself.
+    """
+    from mmengine.config import config
+
+    if hasattr(config, 'FormatCode') and not hasattr(config.FormatCode, '__wrapped__'):
+        config.FormatCode = _remember_texts(config.FormatCode)
+
+
 def find_own_configs():
     """Let ``_base_ = 'mmlt::...'`` and ``get_config('mmlt::...')`` find the configs of mmlt.
 
@@ -192,6 +205,21 @@ def find_own_configs():
     for module in (mmengine.config.config, mmengine.hub.hub):
         if not hasattr(module.get_installed_path, '__wrapped__'):
             module.get_installed_path = _own_path(module.get_installed_path)
+
+
+def _remember_texts(format_code, most=8):
+    known = {}
+
+    @functools.wraps(format_code)
+    def wrapper(text, **options):
+        key = text, repr(sorted(options.items()))
+        if key not in known:
+            if len(known) >= most:
+                known.clear()
+            known[key] = format_code(text, **options)
+        return known[key]
+
+    return wrapper
 
 
 def _own_path(get_installed_path):

@@ -13,6 +13,7 @@ import mmcv
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.dataset import DefaultSampler
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import HistoryBuffer
@@ -345,3 +346,29 @@ def test_applying_twice_changes_nothing():
     once = state()
     compat.apply()
     assert state() == once
+
+
+def test_the_text_of_a_config_is_formatted_once_and_follows_a_change():
+    """Every checkpoint asks for it; a config that was changed must not get the old text."""
+    cfg = Config(dict(model=dict(type='A', width=3), lr=0.1))
+    first = cfg.pretty_text
+    assert cfg.pretty_text == first
+    cfg.lr = 0.2
+    assert cfg.pretty_text == first.replace('lr = 0.1', 'lr = 0.2') != first
+
+
+def test_only_what_is_new_is_formatted():
+    calls = []
+
+    def form(text, style):
+        calls.append((text, style))
+        return text.upper() + style, True
+
+    once = compat._remember_texts(form, most=2)
+    for _ in range(3):
+        assert once('a', style='x') == ('Ax', True)
+        assert once('a', style='y') == ('Ay', True)
+    assert calls == [('a', 'x'), ('a', 'y')]
+    once('b', style='x')
+    assert once('a', style='x') == ('Ax', True)
+    assert len(calls) == 4  # no more than two are kept
