@@ -11,6 +11,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 from mmlt.class_counts import load_class_counts
+from mmlt.config_file import with_pipeline
 
 _KEYS = ('class_counts', 'target_class_counts')
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -195,14 +196,8 @@ def _validate_on_part(cfg: Config, spec: Mapping) -> None:
         drawn.clear()
         drawn.update(type='LongTailedDataset', class_counts=spec, split='first_n', dataset=inner)
     cfg.val_dataloader = copy.deepcopy(cfg.val_dataloader)  # it may be the test's
-    pipeline = _innermost(cfg.val_dataloader.dataset).pipeline
+    pipeline = with_pipeline(cfg.val_dataloader.dataset).pipeline
     part = copy.deepcopy(drawn)
     part.part = 'val'
-    _innermost(part).pipeline = pipeline
+    with_pipeline(part).pipeline = pipeline
     cfg.val_dataloader.dataset = part
-
-
-def _innermost(dataset):
-    while 'pipeline' not in dataset and 'dataset' in dataset:
-        dataset = dataset.dataset
-    return dataset

@@ -58,6 +58,19 @@ def paths_fault(config: str, *checkpoints: str) -> str:
     return ''
 
 
+def with_pipeline(dataset: Mapping) -> Mapping:
+    """The config of a dataset inside its wrappers, the one whose pipeline is used.
+
+    Example:
+        >>> images = dict(type='DigitsLT', pipeline=[])
+        >>> with_pipeline(dict(type='LongTailedDataset', dataset=images)) is images
+        True
+    """
+    while 'pipeline' not in dataset and 'dataset' in dataset:
+        dataset = dataset['dataset']
+    return dataset
+
+
 def _find_counts(part, folder: Path) -> None:
     if isinstance(part, MutableMapping):
         for key, value in part.items():

@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from mmengine.utils import track_iter_progress
 
 from mmlt.analysis.loading import open_model
+from mmlt.config_file import with_pipeline
 from mmlt.engine.hooks import ClassNamesCheckHook
 from mmlt.evaluation import CalibrationError, ShotAccuracy
 
@@ -47,11 +48,11 @@ def build_loader(cfg: Config, split: str):
     if split == 'train':
         dataset = loader.dataset
         loader = copy.deepcopy(cfg.get('test_dataloader') or cfg.val_dataloader)
-        pipeline = _with_pipeline(loader.dataset).pipeline
+        pipeline = with_pipeline(loader.dataset).pipeline
         while 'MixPartner' in str(dataset['type']):
             dataset = dataset.dataset  # pairs of images are for training only
         loader.dataset = dataset
-        _with_pipeline(dataset).pipeline = pipeline
+        with_pipeline(dataset).pipeline = pipeline
     loader.sampler = ConfigDict(type='DefaultSampler', shuffle=False)
     loader.update(persistent_workers=False, drop_last=False)
     loader.setdefault('collate_fn', ConfigDict(type='default_collate'))
@@ -116,9 +117,3 @@ def shot_metric(shots: dict) -> ShotAccuracy:
     metric = ShotAccuracy(**shots)
     shots.update(many=metric.many, few=metric.few)
     return metric
-
-
-def _with_pipeline(dataset):
-    while 'pipeline' not in dataset:
-        dataset = dataset.dataset  # of a wrapper, such as LongTailedDataset
-    return dataset

@@ -9,6 +9,7 @@ from mmpretrain import ImageClassificationInferencer
 
 from mmlt.analysis.loading import open_model, use_scope
 from mmlt.checkpoint import CheckpointError
+from mmlt.config_file import with_pipeline
 from mmlt.datasets.image_check import UNREAD, file_fault, is_photo
 
 Faults = list[tuple[str, str]]
@@ -40,8 +41,7 @@ class Predictor:
         loader = copy.deepcopy(cfg.get('test_dataloader') or cfg.get('val_dataloader'))
         if not loader:
             raise ValueError('the config has no test_dataloader, whose pipeline is needed')
-        while 'pipeline' not in loader.dataset:
-            loader.dataset = loader.dataset.dataset  # of a wrapper
+        loader.dataset = with_pipeline(loader.dataset)
         if not any('LoadImageFromFile' in str(step['type']) for step in loader.dataset.pipeline):
             raise ValueError('the pipeline of the test set reads no files (LoadImageFromFile)')
         # The inferencer takes the pipeline from the config of the model.

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 import torch.nn as nn
 
+from mmlt.config_file import with_pipeline
 from mmlt.files import write_whole
 
 OPSET = 17
@@ -191,9 +192,7 @@ def image_size(cfg) -> tuple[int, int]:
         (224, 224)
     """
     dataset = (cfg.get('test_dataloader') or cfg.get('val_dataloader') or {}).get('dataset') or {}
-    while 'pipeline' not in dataset and 'dataset' in dataset:
-        dataset = dataset['dataset']
-    for step in reversed(dataset.get('pipeline') or ()):
+    for step in reversed(with_pipeline(dataset).get('pipeline') or ()):
         size = step.get('crop_size')
         if size is None and str(step.get('type')).endswith('Resize'):
             size = step.get('scale')

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-# What a transform must say for its batched form to do the same; other values are carried over.
+from mmlt.config_file import with_pipeline
+
+# The transforms that have a batched form, in the order in which they must stand.
 _CIFAR = ('RandomCrop', 'RandomFlip', 'CifarAutoAugment', 'CifarCutout')
 _SIM = (
     'RandomResizedCrop',
@@ -27,7 +29,7 @@ def augment_in_batches(cfg) -> None:
     Raises:
         ValueError: The pipeline does something that has no batched form here.
     """
-    dataset = _with_pipeline(cfg)
+    dataset = _training_set(cfg)
     load, augmentation, pack = _parts(dataset.pipeline)
     if len(augmentation) == 1 and augmentation[0]['type'] == 'MultiView':
         step = augmentation[0]
@@ -57,19 +59,17 @@ def keep_in_memory(cfg, max_mib: float) -> None:
     Raises:
         ValueError: The training pipeline reads no files.
     """
-    dataset = _with_pipeline(cfg)
+    dataset = _training_set(cfg)
     if not dataset.pipeline or dataset.pipeline[0]['type'] != 'LoadImageFromFile':
         raise ValueError('--in-memory: the training pipeline does not begin by LoadImageFromFile')
     dataset.pipeline[0].update(type='LoadImageOnce', max_mib=max_mib)
     cfg.train_dataloader.persistent_workers = cfg.train_dataloader.get('num_workers', 0) > 0
 
 
-def _with_pipeline(cfg):
-    dataset = cfg.train_dataloader.dataset
-    while 'pipeline' not in dataset:
-        if 'dataset' not in dataset:
-            raise ValueError('train_dataloader.dataset has no pipeline')
-        dataset = dataset.dataset
+def _training_set(cfg):
+    dataset = with_pipeline(cfg.train_dataloader.dataset)
+    if 'pipeline' not in dataset:
+        raise ValueError('train_dataloader.dataset has no pipeline')
     return dataset
 
 

@@ -23,6 +23,7 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
 import mmlt  # noqa: F401  (registers everything)
+from mmlt.config_file import with_pipeline
 
 
 def main() -> None:
@@ -85,9 +86,7 @@ def high_water() -> float:
 
 def number_of_views(cfg: Config) -> int:
     """Views that the training pipeline makes of an image."""
-    dataset = cfg.train_dataloader.dataset
-    while 'pipeline' not in dataset:
-        dataset = dataset.dataset
+    dataset = with_pipeline(cfg.train_dataloader.dataset)
     return sum(sum(step.get('num_views', ())) for step in dataset.pipeline) or 1
 
 
