@@ -2,6 +2,7 @@
 
 import json
 import statistics
+import sys
 import time
 from pathlib import Path
 
@@ -23,8 +24,9 @@ def medians(steps: dict, iterations: int, warm_up: int = 2) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def save(name: str, title: str, command: str, head: list[str], rows: list[list]) -> None:
+def save(name: str, title: str, head: list[str], rows: list[list]) -> None:
     """Print a table and write results/NAME.json, from which render.py fills README.md."""
+    command = ' '.join([f'python tools/benchmarks/{Path(sys.argv[0]).name}', *sys.argv[1:]])
     table = dict(title=title, command=command, head=head, rows=rows)
     about = dict(revision=revision(), versions=versions(), machine=machine())
     FOLDER.mkdir(exist_ok=True)

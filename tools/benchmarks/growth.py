@@ -102,7 +102,6 @@ def main() -> None:
         'growth',
         f'N = {N}, D = {args.width}, d = {WIDTH}, one thread; in brackets: what the operations '
         'make of the column before',
-        'python tools/benchmarks/growth.py',
         [
             'slot',
             'multiplications',

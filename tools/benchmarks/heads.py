@@ -97,7 +97,6 @@ def main() -> None:
         'heads',
         'N = 256, D = 2048; ratios to LinearClsHead on as many features; time: median of '
         f'{args.iterations} steps that take turns',
-        'python tools/benchmarks/heads.py',
         ['K', 'head', 'kernels', 'MiB', 'memory ratio', 'time ratio'],
         rows,
     )

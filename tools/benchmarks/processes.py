@@ -114,7 +114,6 @@ def main() -> None:
     save(
         'processes',
         f'ResNet-20, {BATCH} images a process, gloo, {os.cpu_count()} cores shared with other work',
-        'python tools/benchmarks/processes.py',
         ['head', 'time of 2 processes over 1', 'KiB in the forward pass', 'KiB of gradients'],
         rows,
     )

@@ -51,7 +51,6 @@ def main() -> None:
     save(
         'startup',
         f'smallest of {args.runs} runs',
-        'python tools/benchmarks/startup.py',
         ['process', 'CPU seconds'],
         rows,
     )

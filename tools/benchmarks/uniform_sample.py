@@ -56,7 +56,6 @@ def main() -> None:
     save(
         'uniform_sample',
         f'K = {args.classes}, D = {args.width}, {args.draws} draws',
-        'python tools/benchmarks/uniform_sample.py',
         ['rows', 'drawn', 'bias', 'std', 'cosine, one step', 'cosine, all draws', 'time ratio'],
         rows,
     )

@@ -22,6 +22,7 @@ from mmpretrain.registry import DATASETS, MODELS
 from plain_loops import LOOPS
 
 import mmlt  # noqa: F401  (registers everything)
+from mmlt.config_file import with_pipeline
 from mmlt.engine.fast_data import augment_in_batches
 
 CONFIGS = {
@@ -57,10 +58,7 @@ def random_images(number: int):
 def our_step(path: str, batch_size: int, fast: bool):
     """Model, optimizer and data of a config."""
     cfg = Config.fromfile(path)
-    dataset = cfg.train_dataloader.dataset
-    while 'pipeline' not in dataset:
-        dataset = dataset.dataset
-    pipeline = dataset.pipeline
+    pipeline = with_pipeline(cfg.train_dataloader.dataset).pipeline
     dataset = dict(type='RandomImages', pipeline=pipeline)
     if 'bce3s' in path:  # its partners come from a second draw, as in the release
         dataset = dict(type='MixPartnerDataset', power=0.0, dataset=dataset)
@@ -107,7 +105,6 @@ def main() -> None:
         'whole_step',
         f'batch {args.batch_size}, ResNet-32, K = 100; how many times as fast as the plain loop; '
         f'median of {args.iterations} steps that take turns',
-        'python tools/benchmarks/whole_step.py',
         ['method', 'plain loop, s', 'ours, float32', 'ours, fast'],
         rows,
     )
