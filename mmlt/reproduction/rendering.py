@@ -24,19 +24,21 @@ def render_table(table: Table, find) -> str:
         table (Table): The table.
         find (callable): ``find(row, seed)`` gives the path of a record.
     """
-    head = ['method', 'seeds', *COLUMNS, 'ECE', 'best epoch (not ranked by)', table.source]
+    head = ['method', 'seeds', *COLUMNS, 'ECE', 'best epoch (not ranked by)']
+    printed = any(row.paper is not None for row in table.rows)
+    head += [table.source] * printed
     lines = [' | '.join(head), ' | '.join(['---'] * len(head))]
     for row in table.rows:
         records = records_of(row, find)
-        paper = '' if row.paper is None else f'{row.paper:.2f}'
+        paper = ['' if row.paper is None else f'{row.paper:.2f}'] * printed
         if not records:
-            lines.append(' | '.join([row.name, 'not run', *[''] * (len(COLUMNS) + 2), paper]))
+            lines.append(' | '.join([row.name, 'not run', *[''] * (len(COLUMNS) + 2), *paper]))
             continue
         cells = [_mean([r['last'][f'shot/{name}'] for r in records]) for name in COLUMNS]
         cells.append(_mean([_calibration(r) for r in records]))
         best = [r['best']['all'] for r in records if r['best']]
         seeds = ', '.join(str(r['seed']) for r in records)
-        lines.append(' | '.join([row.name, seeds, *cells, _mean(best), paper]))
+        lines.append(' | '.join([row.name, seeds, *cells, _mean(best), *paper]))
     lines = [f'| {line} |' for line in lines]
     reasons = [f'- {row.name}: {row.reason}' for row in table.rows if row.reason]
     reasons += [

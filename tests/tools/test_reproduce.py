@@ -12,7 +12,15 @@ import pytest
 import torch
 from commands import ROOT, command, environment
 
-from mmlt.reproduction import Run, check_table, read_record, read_table, seal, write_record
+from mmlt.reproduction import (
+    Run,
+    check_table,
+    read_record,
+    read_table,
+    render_table,
+    seal,
+    write_record,
+)
 
 TOOL = [sys.executable, str(ROOT / 'tools/reproduce.py')]
 RENDER = [sys.executable, str(ROOT / 'tools/render_results.py')]
@@ -155,6 +163,11 @@ def test_a_distance_to_the_paper_needs_a_reason(finished, tmp_path):
     chosen = "chosen_on='test', trials=9"
     assert 'its settings were chosen on test images' in faults(chosen)[0]
     assert faults("chosen_on='validation', trials=9") == []
+    # Rows that no paper has: no column for it, and the trials are told.
+    table = render_table(read_table(folder / 'table.py'), lambda row, seed: record)
+    assert table.splitlines()[0].endswith('best epoch (not ranked by) |')
+    assert len({line.count('|') for line in table.splitlines() if line.startswith('|')}) == 1
+    assert '- CE: settings chosen on validation images, 9 trials' in table
     for bad in ("chosen_on='best'", 'trials=3', "chosen_on='validation'"):
         with pytest.raises(ValueError, match='row 1: chosen_on must be one of .* got chosen_on='):
             faults(bad)
