@@ -9,7 +9,9 @@ readme = 'README.md'
 seeds = [0, 1, 2]
 _name = '_resnet20_digits-lt.py'
 _chosen = dict(chosen_on='validation', trials=8)
-_first = dict(_chosen, reason="CE's rate and decay, nothing tried for the second stage")
+_second = dict(_chosen, reason='as CE, nothing tried for the second stage')
+_as_ce = dict(_chosen, reason='as CE, nothing tried for this row')
+_taught = dict(load_from='GML teacher', hand_over='model.companions.teacher.checkpoint')
 rows = [
     dict(name='CE', config=f'../baselines/ce{_name}', **_chosen),
     dict(name='BS', config=f'../baselines/bs{_name}', **_chosen),
@@ -32,6 +34,11 @@ rows = [
         },
         **_chosen,
     ),
-    dict(name='cRT', config=f'../baselines/crt{_name}', load_from='CE', **_first),
-    dict(name='LWS', config=f'../baselines/lws{_name}', load_from='CE', **_first),
+    dict(name='cRT', config=f'../baselines/crt{_name}', load_from='CE', **_second),
+    dict(name='LWS', config=f'../baselines/lws{_name}', load_from='CE', **_second),
+    dict(name='NCL', config=f'../ncl/ncl{_name}', **_as_ce),
+    dict(name='DBM-NCL', config=f'../ncl/dbm-ncl{_name}', **_as_ce),
+    dict(name='GML teacher', config='../gml/teacher_resnet32_digits-lt.py', **_as_ce),
+    dict(name='GML', config=f'../gml/gml{_name}', **_taught, **_as_ce),
+    dict(name='DBM-GML', config=f'../gml/dbm-gml{_name}', **_taught, **_as_ce),
 ]

@@ -40,14 +40,12 @@ def render_table(table: Table, find) -> str:
         seeds = ', '.join(str(r['seed']) for r in records)
         lines.append(' | '.join([row.name, seeds, *cells, _mean(best), *paper]))
     lines = [f'| {line} |' for line in lines]
-    reasons = [f'- {row.name}: {row.reason}' for row in table.rows if row.reason]
-    reasons += [
-        f'- {row.name}: settings chosen on {row.chosen_on} images, {row.trials} trials'
-        for row in table.rows
-        if row.trials
-    ]
+    remarks = {}
+    for row in table.rows:
+        remarks.setdefault(_remark(row), []).append(row.name)
+    remarks = [f'- {"; ".join(names)}: {text}' for text, names in remarks.items() if text]
     notes = _notes([r for row in table.rows for r in records_of(row, find)])
-    return '\n'.join([*lines, '', *notes, *reasons]).rstrip() + '\n'
+    return '\n'.join([*lines, '', *notes, *remarks]).rstrip() + '\n'
 
 
 def update_readme(text: str, table: Table, rendered: str) -> str:
@@ -93,6 +91,13 @@ def _mean(values: list) -> str:
         return ''
     mean = f'{statistics.mean(values):.2f}'
     return mean if len(values) == 1 else f'{mean} ± {statistics.stdev(values):.2f}'
+
+
+def _remark(row: Row) -> str:
+    words = [row.reason] if row.reason else []
+    if row.trials:
+        words.append(f'settings chosen on {row.chosen_on} images, {row.trials} trials')
+    return '; '.join(words)
 
 
 def _calibration(record: dict):
