@@ -194,7 +194,11 @@ SETTINGS = [
     (['*/resnet34*released*'], dict(power=0.0), 'BCE3S code: the published run is uniform'),
     (['*released*'], dict(negatives='batch', correct_lam=False), 'BCE3S code'),
     # BCE3S's second stages.
-    (['bce3s/resnet20*', 'bce3s/resnet14*'], dict(retraining='from 100, beta 0.9999, decay 0.0'), 'ours'),
+    (
+        ['bce3s/resnet20*', 'bce3s/resnet14*'],
+        dict(retraining='from 100, beta 0.9999, decay 0.0'),
+        'ours',
+    ),
     (['bce3s/stage2*', 'ce3s/stage2*'], dict(retraining='from 0, beta 0.9999, decay 0.0'), 'E'),
     (
         ['bce3s/stage2*-lt*', 'ce3s/stage2*', 'bce3s/stage2*inat*'],
