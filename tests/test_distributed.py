@@ -48,6 +48,7 @@ def scenarios() -> dict:
         gml=train_steps([4, 4], views=2, **GML),
         gml_unequal=train_steps([5, 3], views=2, **GML),
         ncl_unequal=train_steps([5, 3], **NCL),
+        tuned={tuner: tune(tuner) for tuner in ('AdaptFormer', 'BitFit', 'VisualPrompts')},
         bcl_unequal=contrast_of_unequal_batches([5, 3]),
         averaged=average_buffers(),
         metrics=evaluate_with_padding(),
@@ -163,6 +164,35 @@ def train_steps(sizes, views=1, **options):
     return history
 
 
+def tune(tuner):
+    """What is saved of a tuned model after a few steps."""
+    torch.manual_seed(0)
+    arch = dict(embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=32)
+    model = MODELS.build(
+        dict(
+            type='TunedClassifier',
+            tuner=dict(type=tuner),
+            saved='trained',
+            backbone=dict(type='VisionTransformer', arch=arch, img_size=16, patch_size=8),
+            head=dict(type='DBMHead', num_classes=3, in_channels=24, class_counts=[9, 5, 2],
+                      scale=4.0),
+        )
+    )  # fmt: skip
+    model.load_state_dict({f'backbone.{k}': v for k, v in model.frozen().items()}, strict=False)
+    run = model
+    if get_world_size() > 1:
+        run = MMDistributedDataParallel(model, device_ids=None, broadcast_buffers=False)
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    images = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(3))[my_rows([2, 2])]
+    samples = [DataSample().set_gt_label(k) for k in (0, 2, 1, 0)][my_rows([2, 2])]
+    run.train()
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        run(images, samples, mode='loss')['loss_joint'].backward()
+        optimizer.step()
+    return model.state_dict()
+
+
 def contrast_of_unequal_batches(sizes):
     """BCL's contrast, whose loss is that of the joined batch whatever each process holds."""
     neck = build_head(contrast_weight=1.0, **BCL)['head'].slots['contrast']
@@ -234,6 +264,13 @@ def test_two_processes_equal_one_on_the_joined_batch(scenario, on_one, on_two):
             torch.testing.assert_close(rank['grads'], one['grads'])
             # The bank, and the statistics of BatchNorm in BCL's projector.
             torch.testing.assert_close(rank['state'], one['state'])
+
+
+def test_tuners_of_two_processes_equal_those_of_one(on_one, on_two):
+    for tuner, one in on_one['tuned'].items():
+        first, second = (rank['tuned'][tuner] for rank in on_two)
+        torch.testing.assert_close(first, second, rtol=0, atol=0)
+        torch.testing.assert_close(first, one)
 
 
 def test_the_contrast_of_the_joined_batch_is_the_same_on_all_processes(on_one, on_two):

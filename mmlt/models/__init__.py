@@ -10,4 +10,5 @@ from mmlt.models import (
     necks,
     slots,
     tta,
+    tuners,
 )
