@@ -6,6 +6,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 import mmlt
+from mmlt.engine.hooks import ClassNamesCheckHook
 from mmlt.models.class_vectors import save_class_vectors
 
 ROOT = f'{mmlt.__path__[0]}/..'
@@ -15,7 +16,7 @@ DIGITS = [str(k) for k in range(10)]
 @pytest.fixture(scope='module')
 def rows():
     torch.manual_seed(0)
-    return torch.nn.functional.normalize(torch.randn(10, 64), dim=1)
+    return torch.nn.functional.normalize(torch.randn(10, 64, dtype=torch.float64), dim=1)
 
 
 def config(tmp_path, rows, names=DIGITS, epochs=1, **options) -> Config:
@@ -26,6 +27,7 @@ def config(tmp_path, rows, names=DIGITS, epochs=1, **options) -> Config:
         save_class_vectors(file, rows, names, dict(kind='text'))
     cfg.model.head.init_cfg = dict(type='ClassVectors', file=file)
     cfg.model.head.classifier = dict(type='NormedLinear')
+    cfg.test_dataloader.dataset.indices = 20
     cfg.train_dataloader.dataset.class_counts = [4, 3, 3, 3, 3, 2, 2, 2, 1, 1]
     cfg.merge_from_dict({
         'model.head.class_counts': cfg.train_dataloader.dataset.class_counts,
@@ -38,19 +40,25 @@ def config(tmp_path, rows, names=DIGITS, epochs=1, **options) -> Config:
     return cfg
 
 
-def weight(path):
-    return mmlt.checkpoint.load(path)['state_dict']['head.classifier.weight']
+def has_rows(path, rows):
+    found = mmlt.checkpoint.load(path)['state_dict']['head.classifier.weight']
+    return torch.equal(found, rows.float())
 
 
-def test_a_run_begins_from_them_and_is_resumed_and_tested_without_the_file(tmp_path, rows):
+def test_a_run_begins_from_them_and_goes_on_without_the_file(tmp_path, rows):
     Runner.from_cfg(config(tmp_path, rows)).train()
     last = tmp_path / 'run' / 'epoch_1.pth'
-    assert torch.equal(weight(last), rows)
+    assert has_rows(last, rows)
+    other = config(tmp_path, rows.flip(0), epochs=5, load_from=str(last), work_dir=str(tmp_path / 'b'))
+    runner = Runner.from_cfg(other)
+    runner._init_model_weights()
+    runner.load_or_resume()  # load_from has the last word
+    assert torch.equal(runner.model.head.classifier.weight, rows.float())
     (tmp_path / 'vectors.pth').unlink()
     runner = Runner.from_cfg(config(tmp_path, None, epochs=2, resume=True))
     runner.train()
     assert runner.epoch == 2
-    assert torch.equal(weight(tmp_path / 'run' / 'epoch_2.pth'), rows)
+    assert has_rows(tmp_path / 'run' / 'epoch_2.pth', rows)
     tested = Runner.from_cfg(config(tmp_path, None, epochs=3, load_from=str(last)))
     assert 'accuracy/top1' in tested.test()
     # resume=True with nothing to resume is a beginning, which needs the file.
@@ -59,27 +67,23 @@ def test_a_run_begins_from_them_and_is_resumed_and_tested_without_the_file(tmp_p
         Runner.from_cfg(fresh).train()
 
 
-def test_load_from_has_the_last_word(tmp_path, rows):
-    first = Runner.from_cfg(config(tmp_path, rows.flip(0)))
-    first.train()
-    last = str(tmp_path / 'run' / 'epoch_1.pth')
-    Runner.from_cfg(config(tmp_path, rows, load_from=last, epochs=2)).train()
-    assert torch.equal(weight(tmp_path / 'run' / 'epoch_2.pth'), rows.flip(0))
-
-
-def test_another_order_of_names_is_refused_and_unknown_names_are_told(tmp_path, rows, capsys):
+def test_another_order_of_names_is_refused_and_unknown_names_are_told(tmp_path, rows):
     swapped = ['0', '2', '1', *DIGITS[3:]]
     with pytest.raises(
         ValueError, match=r"class 1 is '2' in the class vectors .*but '1' in the training set"
     ):
         Runner.from_cfg(config(tmp_path, rows, names=swapped)).train()
-    cfg = config(tmp_path, rows, names=None, epochs=2, log_level='INFO')
-    Runner.from_cfg(cfg).train()
-    (log,) = (tmp_path / 'run').glob('*/*-2.log')
-    assert 'order was not checked: the file tells no class names' in log.read_text()
-    cfg = config(tmp_path, rows, epochs=3, log_level='INFO')
-    cfg.train_dataloader.dataset.dataset.metainfo = dict(classes=None)
-    runner = Runner.from_cfg(cfg)
-    runner.train()
-    log = next((tmp_path / 'run').glob('*/*-3.log')).read_text()
-    assert 'order was not checked: the training set tells no class names' in log
+    for number, (names, classes, told) in enumerate((
+        (DIGITS, DIGITS, 'their 10 names are those of the training set'),
+        (None, DIGITS, 'not checked: the file tells no class names'),
+        (DIGITS, None, 'not checked: the training set tells no class names'),
+    ), start=2):  # fmt: skip
+        work_dir = tmp_path / f'run{number}'
+        cfg = config(tmp_path, rows, names, number, log_level='INFO', work_dir=str(work_dir))
+        runner = Runner.from_cfg(cfg)
+        runner.train_dataloader.dataset.dataset._metainfo['classes'] = classes
+        (check,) = (h for h in runner.hooks if isinstance(h, ClassNamesCheckHook))
+        runner._init_model_weights()
+        check.before_train(runner)
+        (log,) = work_dir.glob('*/*.log')
+        assert told in log.read_text()
