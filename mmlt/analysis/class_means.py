@@ -73,7 +73,9 @@ def class_means(cfg: Config, checkpoint=None, amp=False, unit_features=False) ->
                 'needed, with one label'
             )
         if labels.max() >= number:
-            raise ValueError(f'label {labels.max()} in the training set, the head has {number}')
+            raise ValueError(
+                f'label {labels.max()} in the training set, the head has {number} classes'
+            )
         features = features.cpu().double()
         if unit_features:
             features = F.normalize(features, dim=1)

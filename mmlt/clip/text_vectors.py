@@ -3,11 +3,11 @@
 import torch
 import torch.nn.functional as F
 
-BATCH = 256
-
 
 @torch.no_grad()
-def text_vectors(model, tokenizer, words: list[str], templates: list[str], project=True):
+def text_vectors(
+    model, tokenizer, words: list[str], templates: list[str], project=True, batch_size=256
+):
     r"""Compute the unit vectors of classes from what they are called.
 
     .. math::
@@ -24,6 +24,7 @@ def text_vectors(model, tokenizer, words: list[str], templates: list[str], proje
         words (list[str]): K names.
         templates (list[str]): T texts with one {} each.
         project (bool): whether to multiply by P; without, :math:`w_k = t_k`. Defaults to True.
+        batch_size (int): prompts at a time. Defaults to 256.
 
     Shape:
         (K, D), or (K, d) without projection, float64. ViT-B/16: D 768, d 512.
@@ -44,8 +45,8 @@ def text_vectors(model, tokenizer, words: list[str], templates: list[str], proje
     for template in templates:
         prompts = [template.replace('{}', word) for word in words]
         total = total + torch.cat([
-            F.normalize(_encode(model, tokenizer, prompts[i : i + BATCH]).double(), dim=1)
-            for i in range(0, len(prompts), BATCH)
+            F.normalize(_encode(model, tokenizer, prompts[i : i + batch_size]).double(), dim=1)
+            for i in range(0, len(prompts), batch_size)
         ])  # fmt: skip
     vectors = F.normalize(total / len(templates), dim=1)
     if project:

@@ -49,7 +49,9 @@ def test_a_run_begins_from_them_and_goes_on_without_the_file(tmp_path, rows):
     Runner.from_cfg(config(tmp_path, rows)).train()
     last = tmp_path / 'run' / 'epoch_1.pth'
     assert has_rows(last, rows)
-    other = config(tmp_path, rows.flip(0), epochs=5, load_from=str(last), work_dir=str(tmp_path / 'b'))
+    other = config(
+        tmp_path, rows.flip(0), epochs=5, load_from=str(last), work_dir=str(tmp_path / 'b')
+    )
     runner = Runner.from_cfg(other)
     runner._init_model_weights()
     runner.load_or_resume()  # load_from has the last word

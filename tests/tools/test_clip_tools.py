@@ -2,16 +2,17 @@
 
 import json
 import os
+import runpy
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from commands import ROOT, command
+from commands import ROOT, environment
 from mmengine.config import Config
 from mmpretrain.datasets import CIFAR100
 from mmpretrain.registry import MODELS
-from test_analyze_model import main as run_main
 from transformers import CLIPConfig, CLIPModel
 
 from mmlt.checkpoint import CheckpointError
@@ -57,10 +58,9 @@ def clip(tmp_path_factory):
     return write_clip(tmp_path_factory.mktemp('hub') / 'clip-tiny')
 
 
-def tool(*words):
-    result = command(sys.executable, *words)
-    assert 'Traceback' not in result.stderr, result.stderr
-    return result
+def tool(path, *words):
+    """Run a tool in this process."""
+    runpy.run_path(str(ROOT / path))['main'](list(map(str, words)))
 
 
 # The image tower
@@ -92,11 +92,9 @@ def test_the_settings_of_the_clip_config_are_those_of_a_clip_model(clip):
         assert backbone[name] == settings[name]
 
 
-def test_the_converted_file_arrives_in_a_backbone(clip, tmp_path):
-    out = tmp_path / 'new' / 'vit.pth'
-    run = tool(CONVERT, clip, '--out', out)
-    assert run.returncode == 0
-    (tmp_path / 'printed.py').write_text(run.stdout.split('\n', 1)[1])
+def test_the_converted_file_arrives_in_a_backbone(clip, tmp_path, capsys):
+    tool(CONVERT, clip, '--out', tmp_path / 'new' / 'vit.pth')
+    (tmp_path / 'printed.py').write_text(capsys.readouterr().out.split('\n', 1)[1])
     vit = MODELS.build(Config.fromfile(tmp_path / 'printed.py').backbone)
     vit.init_weights()
     wanted, found = image_tower(read_clip(clip)[0], prefix=''), vit.state_dict()
@@ -127,12 +125,11 @@ def one_by_one(model, tokenizer, words, templates, project):
 
 @pytest.mark.parametrize('project', [True, False], ids=['projected', 'plain'])
 @pytest.mark.parametrize('templates', [['a photo of a {}.'], ['{}', 'the {}, small'], ['cifar100']])
-def test_class_vectors_are_those_of_single_prompts(clip, templates, project, monkeypatch):
-    monkeypatch.setattr('mmlt.clip.text_vectors.BATCH', 2)
+def test_class_vectors_are_those_of_single_prompts(clip, templates, project):
     model, tokenizer = read_clip(clip)
     model.double()
     words, templates = ['bee', 'sea lion', 'x'], read_templates(templates)
-    found = text_vectors(model, tokenizer, words, templates, project)
+    found = text_vectors(model, tokenizer, words, templates, project, batch_size=2)
     with torch.no_grad():
         wanted = one_by_one(model, tokenizer, words, templates, project)
     assert found.shape == (3, WIDTH if project else SHARED)
@@ -142,14 +139,16 @@ def test_class_vectors_are_those_of_single_prompts(clip, templates, project, mon
 def test_a_prompt_that_the_tower_would_cut_is_refused(clip):
     model, tokenizer = read_clip(clip)
     assert text_vectors(model, tokenizer, ['m' * (LONGEST - 2)], ['{}']).shape == (1, WIDTH)
-    with pytest.raises(ValueError, match=f'has {LONGEST + 1} tokens, the text tower reads {LONGEST}'):
+    with pytest.raises(
+        ValueError, match=f'has {LONGEST + 1} tokens, the text tower reads {LONGEST}'
+    ):
         text_vectors(model, tokenizer, ['a', 'm' * (LONGEST - 1)], ['{}'])
 
 
-def test_the_tool_writes_what_a_head_begins_from(clip, tmp_path):
+def test_the_tool_writes_what_a_head_begins_from(clip, tmp_path, capsys):
     out = tmp_path / 'cifar100.pth'
-    run = tool(TOOL, 'text', clip, '--names', 'cifar100', '--out', out)
-    assert (run.returncode, '100 class vectors of width 32' in run.stdout) == (0, True), run.stderr
+    tool(TOOL, 'text', clip, '--names', 'cifar100', '--out', out)
+    assert '100 class vectors of width 32' in capsys.readouterr().out
     found = load_class_vectors(out)
     assert found.names == tuple(CIFAR100.METAINFO['classes'])
     model, tokenizer = read_clip(clip)
@@ -177,7 +176,7 @@ def test_the_two_lists_of_imagenet_are_in_the_same_order():
     assert (len(agree), sum(agree) > 800, sum(shifted) < 20) == (1000, True, True)
 
 
-def test_cifar_100_s_names_are_those_of_the_folders(real_data):
+def test_cifar_100_s_names_are_those_of_the_folders():
     # CustomDataset ranks the folders by name; the official list is in this order too.
     names = read_class_names('cifar100')[0]
     assert names == sorted(names) == list(CIFAR100.METAINFO['classes'])
@@ -290,16 +289,19 @@ def test_folders_of_another_kind_are_refused(clip, tmp_path):
         backbone_settings(read_clip(write_clip(tmp_path / 'relu', hidden_act='relu'))[0])
 
 
-def test_without_transformers_the_tools_say_what_to_install(clip, tmp_path):
-    # What an environment without it has: an import that fails.
-    (tmp_path / 'transformers.py').write_text("raise ModuleNotFoundError('No module transformers')")
-    script = f"import runpy, sys; sys.path.insert(0, '{tmp_path}'); sys.argv = sys.argv[1:]; " \
-             "runpy.run_path(sys.argv[0], run_name='__main__')"  # fmt: skip
-    run = command(sys.executable, '-c', script, TOOL, 'text', clip, '--names', 'cifar100',
-                  '--out', tmp_path / 'a.pth')  # fmt: skip
-    assert (run.returncode, run.stderr.strip().split('\n')[-1]) == (
-        1, "error: a CLIP model is read with transformers (No module transformers): pip install "
-           "'mmlt[text]'")  # fmt: skip
+def test_without_transformers_the_tools_say_what_to_install(clip, tmp_path, monkeypatch):
+    # As in an environment without it, the import fails; by the package's own command.
+    (tmp_path / 'transformers.py').write_text("raise ModuleNotFoundError('no transformers')")
+    path = f'{tmp_path}{os.pathsep}{ROOT}'
+    run = subprocess.run(
+        [sys.executable, '-m', 'mmlt', 'class_vectors', 'text', clip, '--names', 'cifar100',
+         '--out', 'a.pth'],
+        env=dict(environment(), PYTHONPATH=path), cwd=tmp_path, text=True, capture_output=True,
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert run.stderr.strip().split('\n')[-1] == (
+        "error: a CLIP model is read with transformers (no transformers): pip install 'mmlt[text]'"
+    )
 
 
 @pytest.mark.parametrize(
@@ -313,5 +315,5 @@ def test_without_transformers_the_tools_say_what_to_install(clip, tmp_path):
 )
 def test_mistakes_on_the_command_line(words, message, capsys):
     with pytest.raises((SystemExit, OSError)) as error:
-        run_main('class_vectors', *words)
+        tool(TOOL, *words)
     assert message in capsys.readouterr().err + str(error.value)
