@@ -51,39 +51,28 @@ def class_means(cfg: Config, checkpoint=None, amp=False, unit_features=False) ->
     """
     use_scope(cfg)
     model = _begun(cfg) if checkpoint is None else open_model(cfg, checkpoint)[0]
-    head = getattr(model, 'head', None)
-    number = getattr(head, 'num_classes', None)
-    if not hasattr(head, 'pre_logits') or number is None or hasattr(head, 'experts'):
-        raise ValueError(
-            'class means are for one head with num_classes and pre_logits, got '
-            f'{type(head).__name__}'
-        )
+    number = _number_of_classes(model)
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     model.to(device).eval()
     loader = build_loader(cfg, 'train')
+    names = names_of(loader.dataset)
+    if names and len(names) != number:
+        raise ValueError(f'the head has {number} classes, the training set {len(names)}')
     sums, counts = 0.0, torch.zeros(number, dtype=torch.int64)
     for batch in track_iter_progress((loader, len(loader))):
         data = model.data_preprocessor(batch, training=False)
         with torch.autocast(device.type, enabled=amp):
-            features = model.head.pre_logits(model.extract_feat(data['inputs']))
+            features = model.head.pre_logits(model.extract_feat(data['inputs'])).cpu().double()
         labels = torch.cat([sample.gt_label for sample in data['data_samples']]).cpu()
-        if len(labels) != len(features) or features.ndim != 2:
+        if features.ndim != 2 or len(labels) != len(features) or labels.max() >= number:
             raise ValueError(
-                f'{len(labels)} labels, features {tuple(features.shape)}: one (D,) an image is '
-                'needed, with one label'
+                f'features {tuple(features.shape)}, {len(labels)} labels up to {labels.max()}: '
+                f'expected (D,) and one label below {number} an image'
             )
-        if labels.max() >= number:
-            raise ValueError(
-                f'label {labels.max()} in the training set, the head has {number} classes'
-            )
-        features = features.cpu().double()
-        if unit_features:
-            features = F.normalize(features, dim=1)
-        if isinstance(sums, float):
-            sums = features.new_zeros(number, features.shape[1])
-        sums.index_add_(0, labels, features)
+        features = F.normalize(features, dim=1) if unit_features else features
+        rows = features.new_zeros(number, features.shape[1])
+        sums = sums + rows.index_add_(0, labels, features)
         counts += labels.bincount(minlength=number)
-    names = names_of(loader.dataset)
     empty = (counts == 0).nonzero().flatten().tolist()
     if empty:
         name = f' ({names[empty[0]]!r})' if names else ''
@@ -92,6 +81,17 @@ def class_means(cfg: Config, checkpoint=None, amp=False, unit_features=False) ->
             'they have no mean'
         )
     return ClassMeans(sums / counts[:, None], counts.tolist(), names)
+
+
+def _number_of_classes(model) -> int:
+    head = getattr(model, 'head', None)
+    number = getattr(head, 'num_classes', None)
+    if not hasattr(head, 'pre_logits') or number is None or hasattr(head, 'experts'):
+        raise ValueError(
+            'class means are for one head with num_classes and pre_logits, got '
+            f'{type(head).__name__}'
+        )
+    return number
 
 
 def _begun(cfg: Config) -> BaseModule:

@@ -16,8 +16,8 @@ def read_clip(folder):
     """Open a CLIP model and its tokenizer.
 
     Weights are read from safetensors files where there are any. Pickled ones go through the checks
-    of mmlt's own loader before torch sees them. Code that lies in the folder is not run, and nothing
-    is downloaded.
+    of mmlt's own loader before torch sees them. Code in the folder is not run; nothing is
+    downloaded.
 
     Args:
         folder (str | PathLike): with config.json, vocab.json, merges.txt (or tokenizer.json) and

@@ -139,9 +139,7 @@ def test_class_vectors_are_those_of_single_prompts(clip, templates, project):
 def test_a_prompt_that_the_tower_would_cut_is_refused(clip):
     model, tokenizer = read_clip(clip)
     assert text_vectors(model, tokenizer, ['m' * (LONGEST - 2)], ['{}']).shape == (1, WIDTH)
-    with pytest.raises(
-        ValueError, match=f'has {LONGEST + 1} tokens, the text tower reads {LONGEST}'
-    ):
+    with pytest.raises(ValueError, match=f'has {LONGEST + 1} tokens, .* reads {LONGEST}'):
         text_vectors(model, tokenizer, ['a', 'm' * (LONGEST - 1)], ['{}'])
 
 
@@ -283,7 +281,7 @@ def test_folders_of_another_kind_are_refused(clip, tmp_path):
         read_clip(folder)
     folder, _ = edited(clip, tmp_path / 'bare')
     (folder / 'vocab.json').unlink()
-    with pytest.raises(FileNotFoundError, match='neither vocab.json'):
+    with pytest.raises(FileNotFoundError, match='has no vocab.json'):
         read_clip(folder)
     with pytest.raises(ValueError, match="hidden_act of the image tower is 'relu'"):
         backbone_settings(read_clip(write_clip(tmp_path / 'relu', hidden_act='relu'))[0])
