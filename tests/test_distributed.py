@@ -4,6 +4,7 @@ import itertools
 import os
 import random
 import socket
+import tempfile
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +19,7 @@ from mmpretrain.structures import DataSample
 
 import mmlt  # noqa: F401
 from mmlt.engine.hooks import EpochSeedHook
+from mmlt.models.class_vectors import save_class_vectors
 from mmlt.models.slots import Batch, CompanionOutput
 
 NUM_CLASSES, WIDTH, STEPS = 6, 8, 4
@@ -53,6 +55,7 @@ def scenarios() -> dict:
         averaged=average_buffers(),
         metrics=evaluate_with_padding(),
         draws=draws_of_epochs(),
+        started=started_classifier(),
     )
 
 
@@ -82,6 +85,20 @@ def on_two(tmp_path_factory):
 def on_one():
     """Results of the scenarios on this process alone."""
     return scenarios()
+
+
+def started_classifier() -> torch.Tensor:
+    """The rows of a head that begins from class vectors; each process reads a file of its own."""
+    generator = torch.Generator().manual_seed(1)
+    rows = torch.randn(NUM_CLASSES, WIDTH, generator=generator)
+    with tempfile.TemporaryDirectory() as folder:
+        save_class_vectors(f'{folder}/a.pth', rows, None, {})
+        start = dict(type='ClassVectors', file=f'{folder}/a.pth')
+        head = MODELS.build(dict(type='TripartiteHead', num_classes=NUM_CLASSES, in_channels=WIDTH,
+                                 joint='softmax', init_cfg=start))  # fmt: skip
+        torch.manual_seed(get_rank())
+        head.init_weights()
+    return head.classifier.weight.detach()
 
 
 def my_rows(sizes: list[int]) -> slice:
@@ -320,3 +337,8 @@ def test_every_process_and_epoch_draws_numbers_of_its_own(on_one, on_two):
 def test_padded_samples_do_not_count(on_one, on_two):
     assert on_one['metrics']['shot/all'] == pytest.approx(100 * 4 / 7)
     assert [rank['metrics'] for rank in on_two] == [on_one['metrics']] * 2
+
+
+def test_two_processes_begin_from_the_same_class_vectors(on_one, on_two):
+    assert torch.equal(on_two[0]['started'], on_one['started'])
+    assert torch.equal(on_two[1]['started'], on_one['started'])

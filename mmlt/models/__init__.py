@@ -2,6 +2,7 @@
 
 from mmlt.models import (
     backbones,
+    class_vectors_init,
     classifiers,
     data_preprocessors,
     heads,
