@@ -40,12 +40,14 @@ def test_the_wheel_holds_what_the_checkout_has(wheel):
     names = {name for name in wheel.namelist() if '.dist-info/' not in name}
     shipped = [ROOT / 'model-index.yml']
     for folder in ('configs', 'tools'):
-        shipped += [p for p in (ROOT / folder).rglob('*') if p.suffix in ('.py', '.yml', '.sh')]
+        shipped += [
+            p for p in (ROOT / folder).rglob('*') if p.suffix in ('.py', '.yml', '.sh', '.pth')
+        ]
     wanted = {f'mmlt/.mim/{path.relative_to(ROOT)}' for path in shipped}
     package = (p for p in (ROOT / 'mmlt').rglob('*') if p.suffix in ('.py', '.json', '.typed'))
     wanted |= {str(p.relative_to(ROOT)) for p in package if '.mim' not in p.parts}
     assert {'mmlt/py.typed', f'mmlt/.mim/configs/{DIGITS}'} <= wanted <= names
-    assert {Path(name).suffix for name in names - wanted} <= {'.md', '.json'}
+    assert {Path(name).suffix for name in names - wanted} <= {'.md', '.json', '.pth', '.log'}
     # The links of the checkout became files.
     assert wheel.read(f'mmlt/.mim/configs/{DIGITS}') == (ROOT / 'configs' / DIGITS).read_bytes()
 

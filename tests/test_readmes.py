@@ -16,6 +16,7 @@ from mmpretrain.registry import MODELS
 
 import mmlt  # noqa: F401
 from mmlt.engine.ablation_grids import GRIDS
+from mmlt.reproduction import Run, read_table, render_table
 
 ROOT = Path(__file__).parents[1]
 READMES = sorted(
@@ -94,6 +95,21 @@ def test_a_config_of_a_readme_trains_and_tests(text, tmp_path, monkeypatch):
     if 'shifted' in text:
         assert len(runner.test_dataloader.dataset) < 600
         assert runner.model.head.adjustment is not None
+
+
+def test_the_front_page_has_the_numbers_of_the_records():
+    table = read_table(ROOT / 'configs/_tables_/digits-lt-if50_resnet20.py')
+    rendered = render_table(table, lambda row, seed: Run(row, seed, Path()).record_path)
+    every = {row[0]: row[2:6] for row in cells(rendered)}
+    front = [row for row in cells((ROOT / 'README.md').read_text()) if row[0] in every]
+    assert [row[0] for row in front] == ['CE', 'BS', 'DBM-BS', 'BCE3S']
+    for name, *numbers in front:
+        assert numbers == every[name], name
+
+
+def cells(text: str) -> list[list[str]]:
+    lines = (line for line in text.splitlines() if line.startswith('| '))
+    return [[cell.strip() for cell in line.strip('|').split('|')] for line in lines]
 
 
 STUB = """#!/bin/sh

@@ -42,8 +42,13 @@ class Predictor:
         if not loader:
             raise ValueError('the config has no test_dataloader, whose pipeline is needed')
         loader.dataset = with_pipeline(loader.dataset)
-        if not any('LoadImageFromFile' in str(step['type']) for step in loader.dataset.pipeline):
-            raise ValueError('the pipeline of the test set reads no files (LoadImageFromFile)')
+        # Sets that hold arrays load no files; what they resize may come from one.
+        steps = [str(step['type']) for step in loader.dataset.pipeline]
+        if not any('LoadImageFromFile' in step or 'Resize' in step for step in steps):
+            raise ValueError(
+                'the pipeline of the test set neither reads files nor resizes images: it needs a '
+                'LoadImageFromFile or a Resize'
+            )
         # The inferencer takes the pipeline from the config of the model.
         self.model._config = Config(dict(test_dataloader=loader))
         self.inferencer = ImageClassificationInferencer(self.model, classes=self.classes)

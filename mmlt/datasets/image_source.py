@@ -45,6 +45,9 @@ def describe_images(dataset: Mapping) -> str:
             words.append(f'{counts["direction"]} long tail of ratio {counts["ratio"]}')
         elif isinstance(counts, Mapping):
             words.append(f'part {wrapper.get("part", "train")} of {counts["base"]}')
+        elif wrapper.get('part') == 'rest':
+            name = counts if isinstance(counts, str) else 'the draw'
+            words.append(f'what {name} leaves')
         elif isinstance(counts, str):
             words.append(counts)
     return ', '.join(words)
@@ -53,7 +56,7 @@ def describe_images(dataset: Mapping) -> str:
 def same_images(first: Mapping, second: Mapping) -> bool:
     """Whether two configs read the same set: other transforms or another draw make no other set.
 
-    Two parts of one split are different sets.
+    Two parts of one split are different sets, and so are a draw and what it leaves.
 
     Example:
         >>> plain = dict(type='CIFAR100', split='test', pipeline=[])
@@ -74,7 +77,13 @@ def same_images(first: Mapping, second: Mapping) -> bool:
             if 'val_fraction' in (wrapper.get('class_counts') or ())
         ]
 
+    def rests(dataset: Mapping) -> list:
+        draws = (wrapper for wrapper in _wrappers(dataset) if 'class_counts' in wrapper)
+        return [wrapper.get('part') == 'rest' for wrapper in draws]
+
     if source(first) != source(second):
+        return False
+    if rests(first) and rests(second) and rests(first) != rests(second):
         return False
     return not (parts(first) and parts(second)) or parts(first) == parts(second)
 

@@ -14,7 +14,7 @@ from mmlt.datasets.image_errors import name_broken_image
 from mmlt.datasets.wrapper import DatasetWrapper
 
 SPLITS = ('ldam', 'first_n')
-PARTS = ('train', 'val')
+PARTS = ('train', 'val', 'rest')
 
 
 @DATASETS.register_module()
@@ -29,7 +29,8 @@ class LongTailedDataset(DatasetWrapper):
     With ``class_counts=dict(base=..., val_fraction=0.1)`` the images drawn for ``base`` are shared
     out: the last of each class are the validation part, the others the training part. Two datasets
     that differ in ``part`` (and pipeline) alone are the two sides of one split. The test set has
-    no part in it.
+    no part in it. ``part='rest'`` are the images that no draw takes: where a balanced training set
+    was made long-tailed, these are validation images that cost the training none.
 
     With ``class_counts=dict(base=..., ratio=50, direction='backward', max_count=100)`` and a
     balanced test set as ``dataset`` this is the test set of a shifted prior.
@@ -43,11 +44,13 @@ class LongTailedDataset(DatasetWrapper):
         seed (int): seed of 'ldam'; 0 is the published split. Unused by 'first_n'.
         lazy_init (bool): wait with reading the data until they are needed. Defaults to False,
             or to the ``lazy_init`` of the dataset config.
-        part (str): 'train', or 'val' for what ``val_fraction`` takes from it. Defaults to 'train'.
+        part (str): 'train', 'val' for what ``val_fraction`` takes from it, or 'rest' for what
+            neither takes. Defaults to 'train'.
         pipeline (Sequence, optional): replaces the pipeline of the dataset config.
 
     Attributes:
-        class_counts (list[int]): images kept, in label order; 'val' may have none of a class.
+        class_counts (list[int]): images kept, in label order; 'val' and 'rest' may have none of a
+            class. That of 'rest' is there once the data were read.
         indices (list[int]): positions of the kept images in the wrapped dataset.
         split_hash (str): first 12 hex digits of the SHA-256 of ``indices`` (little-endian int64).
         draw_hash (str): the same of both parts together, which is the ``split_hash`` without
@@ -55,8 +58,8 @@ class LongTailedDataset(DatasetWrapper):
 
     Raises:
         TypeError: ``dataset`` is neither a config nor an mmpretrain BaseDataset.
-        ValueError: unknown split or part, an empty 'val', more images wanted than there are, wrong
-            number of classes, a broken image.
+        ValueError: unknown split or part, an empty 'val' or 'rest', more images wanted than there
+            are, wrong number of classes, a broken image.
 
     Source: Cao et al., LDAM-DRW (NeurIPS 2019), released code, for 'ldam'.
 
@@ -84,7 +87,7 @@ class LongTailedDataset(DatasetWrapper):
         shares = dict(
             train=load_class_counts(class_counts), val=load_validation_counts(class_counts)
         )
-        if sum(shares[part]) == 0:
+        if part != 'rest' and sum(shares[part]) == 0:
             raise ValueError(
                 "LongTailedDataset: part='val' has no images: class_counts must be "
                 'dict(base=..., val_fraction=...) with a fraction that leaves it some, '
@@ -111,7 +114,7 @@ class LongTailedDataset(DatasetWrapper):
         # keep every subset alive, by its mutable default argument.)
         self.dataset = copy.copy(dataset)
         self._shares = shares
-        self.class_counts = shares[part]
+        self.class_counts = shares.get(part)
         self.split = split
         self.seed = seed
         self.part = part
@@ -131,7 +134,12 @@ class LongTailedDataset(DatasetWrapper):
         with _hint_at_layout():
             self.dataset.full_init()
         total = len(self.dataset)
-        drawn, self.indices = self._choose(_checked_labels(self.dataset, len(self.class_counts)))
+        labels = _checked_labels(self.dataset, len(self._shares['train']))
+        drawn, self.indices = self._choose(labels)
+        if self.part == 'rest':
+            self.class_counts = np.bincount(
+                labels[self.indices], minlength=len(self._shares['train'])
+            ).tolist()
         self.draw_hash, self.split_hash = _hash(drawn), _hash(self.indices)
         self.dataset.get_subset_(self.indices)
         self._fully_initialized = True
@@ -159,9 +167,14 @@ class LongTailedDataset(DatasetWrapper):
                 )
             if self.split == 'ldam':
                 rng.shuffle(members)
-            members = members[:wanted].tolist()
-            drawn += members
-            chosen += members[:train] if self.part == 'train' else members[train:]
+            members = members.tolist()
+            drawn += members[:wanted]
+            parts = dict(train=members[:train], val=members[train:wanted], rest=members[wanted:])
+            chosen += parts[self.part]
+        if not chosen:
+            raise ValueError(
+                "LongTailedDataset: part='rest' has no images: the draw takes them all"
+            )
         return drawn, chosen
 
     @force_full_init
@@ -196,7 +209,7 @@ class LongTailedDataset(DatasetWrapper):
         return subset
 
     def _has_parts(self) -> bool:
-        return any(self._shares['val'])
+        return self.part == 'rest' or any(self._shares['val'])
 
     def _split_name(self) -> str:
         name = f'split {self.split}' + (f' (seed {self.seed})' if self.split == 'ldam' else '')

@@ -24,28 +24,28 @@ def render_table(table: Table, find) -> str:
         table (Table): The table.
         find (callable): ``find(row, seed)`` gives the path of a record.
     """
-    head = ['method', 'seeds', *COLUMNS, 'ECE', 'best epoch (not ranked by)', table.source]
+    head = ['method', 'seeds', *COLUMNS, 'ECE', 'best epoch (not ranked by)']
+    printed = any(row.paper is not None for row in table.rows)
+    head += [table.source] * printed
     lines = [' | '.join(head), ' | '.join(['---'] * len(head))]
     for row in table.rows:
         records = records_of(row, find)
-        paper = '' if row.paper is None else f'{row.paper:.2f}'
+        paper = ['' if row.paper is None else f'{row.paper:.2f}'] * printed
         if not records:
-            lines.append(' | '.join([row.name, 'not run', *[''] * (len(COLUMNS) + 2), paper]))
+            lines.append(' | '.join([row.name, 'not run', *[''] * (len(COLUMNS) + 2), *paper]))
             continue
         cells = [_mean([r['last'][f'shot/{name}'] for r in records]) for name in COLUMNS]
         cells.append(_mean([_calibration(r) for r in records]))
         best = [r['best']['all'] for r in records if r['best']]
         seeds = ', '.join(str(r['seed']) for r in records)
-        lines.append(' | '.join([row.name, seeds, *cells, _mean(best), paper]))
+        lines.append(' | '.join([row.name, seeds, *cells, _mean(best), *paper]))
     lines = [f'| {line} |' for line in lines]
-    reasons = [f'- {row.name}: {row.reason}' for row in table.rows if row.reason]
-    reasons += [
-        f'- {row.name}: settings chosen on {row.chosen_on} images, {row.trials} trials'
-        for row in table.rows
-        if row.trials
-    ]
+    remarks = {}
+    for row in table.rows:
+        remarks.setdefault(_remark(row), []).append(row.name)
+    remarks = [f'- {"; ".join(names)}: {text}' for text, names in remarks.items() if text]
     notes = _notes([r for row in table.rows for r in records_of(row, find)])
-    return '\n'.join([*lines, '', *notes, *reasons]).rstrip() + '\n'
+    return '\n'.join([*lines, '', *notes, *remarks]).rstrip() + '\n'
 
 
 def update_readme(text: str, table: Table, rendered: str) -> str:
@@ -91,6 +91,13 @@ def _mean(values: list) -> str:
         return ''
     mean = f'{statistics.mean(values):.2f}'
     return mean if len(values) == 1 else f'{mean} ± {statistics.stdev(values):.2f}'
+
+
+def _remark(row: Row) -> str:
+    words = [row.reason] if row.reason else []
+    if row.trials:
+        words.append(f'settings chosen on {row.chosen_on} images, {row.trials} trials')
+    return '; '.join(words)
 
 
 def _calibration(record: dict):

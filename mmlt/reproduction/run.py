@@ -82,6 +82,7 @@ class Run:
         hooks = told.get('default_hooks', {})
         told['default_hooks'] = {k: v for k, v in hooks.items() if k not in _HOOKS_ASIDE}
         how = [self.fast, self.batch_augment, self.row.needs]
+        how += [self.row.hand_over] * bool(self.row.hand_over)
         told = json.dumps([told, *how], sort_keys=True, default=str)
         return hashlib.sha256(told.encode()).hexdigest()
 
@@ -113,7 +114,7 @@ class Run:
         """Write the config that tools/train.py gets."""
         cfg = self.config.copy()
         if needed is not None and self.row.load_from:
-            cfg.load_from = str(needed.last_checkpoint())
+            cfg.merge_from_dict({self.row.hand_over or 'load_from': str(needed.last_checkpoint())})
         path = self.work_dir / 'row.py'
         path.parent.mkdir(parents=True, exist_ok=True)
         cfg.dump(path)

@@ -8,7 +8,7 @@ from mmengine.config import Config
 _TABLE_KEYS = {'title', 'source', 'seeds', 'options', 'readme', 'rows'}
 _ROW_KEYS = {
     *('name', 'config', 'options', 'seeds', 'paper', 'load_from', 'weights', 'reason'),
-    *('chosen_on', 'trials'),
+    *('chosen_on', 'trials', 'hand_over'),
 }
 CHOSEN_ON = ('paper', 'validation', 'test')
 
@@ -24,6 +24,8 @@ class Row:
         seeds (tuple[int]): A run for each.
         paper (float, optional): The printed number.
         load_from (str, optional): Name of the row whose last checkpoint the run goes on from.
+        hand_over (str, optional): Key of the config that gets the checkpoint of ``load_from`` in
+            place of the weights, such as ``model.companions.teacher.checkpoint``.
         weights (str, optional): Name of the row whose last checkpoint is tested, without training.
         reason (str, optional): Why the last epoch is further than 0.5 from the printed number.
         chosen_on (str): Where the settings are from: 'paper', 'validation' (a part of the training
@@ -37,6 +39,7 @@ class Row:
     seeds: tuple = (0,)
     paper: float | None = None
     load_from: str | None = None
+    hand_over: str | None = None
     weights: str | None = None
     reason: str | None = None
     chosen_on: str = 'paper'
@@ -106,6 +109,8 @@ def _read_row(path: Path, number: int, spec: dict, table: dict) -> Row:
         raise FileNotFoundError(f'{where} ({spec["name"]}): config {config} does not exist')
     if spec.get('load_from') and spec.get('weights'):
         raise ValueError(f'{where} ({spec["name"]}) has load_from and weights: name one')
+    if spec.get('hand_over') and not spec.get('load_from'):
+        raise ValueError(f'{where} ({spec["name"]}) has hand_over: name the row in load_from')
     seeds = tuple(spec.get('seeds', table.get('seeds', (0,))))
     chosen_on, trials = spec.get('chosen_on', 'paper'), spec.get('trials', 0)
     if chosen_on not in CHOSEN_ON or (chosen_on == 'paper') != (trials == 0):

@@ -30,6 +30,8 @@ def drawn(dataset, **options) -> dict:
         (TEST, TRAIN, False),
         (TEST, drawn(TRAIN, class_counts=SPLIT, part='val'), False),
         (drawn(TRAIN, class_counts=SPLIT), drawn(TRAIN, class_counts=SPLIT, part='val'), False),
+        (drawn(TRAIN), drawn(TRAIN, part='rest'), False),
+        (drawn(TRAIN, part='rest'), drawn(TRAIN, part='rest'), True),
         (TEST, dict(TEST, type='CIFAR10'), False),
     ],
 )
@@ -46,6 +48,10 @@ def test_other_transforms_and_draws_are_no_other_set(first, second, same):
         (
             drawn(TRAIN, class_counts=SPLIT, part='val'),
             'CIFAR100, split train, part val of cifar100-lt-if100',
+        ),
+        (
+            drawn(TRAIN, part='rest'),
+            'CIFAR100, split train, what cifar100-lt-if100 leaves',
         ),
         (
             drawn(TEST, class_counts=SHIFT),

@@ -185,6 +185,44 @@ def test_labels_of_a_part_are_those_of_its_images(part):
     assert both_parts(DigitsLT('train'))[part].indices == dataset.indices
 
 
+@pytest.mark.parametrize('options', [{}, {'seed': 3}, {'split': 'first_n'}])
+def test_the_rest_is_what_no_part_takes(options):
+    base = DigitsLT('train')
+    whole = LongTailedDataset(base, COUNTS, **options)
+    rest = LongTailedDataset(base, COUNTS, part='rest', **options)
+    assert sorted(rest.indices + whole.indices) == list(range(len(base)))
+    labels = [rest.get_data_info(i)['gt_label'] for i in range(len(rest))]
+    assert rest.get_gt_labels().tolist() == labels
+    sizes = np.bincount(base.get_gt_labels())
+    assert rest.class_counts == (sizes - COUNTS).tolist() == np.bincount(labels).tolist()
+    # With a validation part, it is neither's; and it is the same each time.
+    spec = {'base': COUNTS, 'val_fraction': 0.2}
+    again = LongTailedDataset(base, spec, part='rest', **options)
+    assert again.indices == rest.indices
+    assert again.split_hash != again.draw_hash == whole.split_hash
+
+
+def test_the_rest_of_the_digits_is_neither_trained_on_nor_tested():
+    train, rest = (
+        LongTailedDataset(
+            {'type': 'DigitsLT'}, 'digits-lt-if50', part=part, lazy_init=part == 'rest'
+        )
+        for part in ('train', 'rest')
+    )
+    rest.full_init()
+    assert (len(rest), rest.split_hash) == (883, '1ed5ae765a11')
+    assert rest.class_counts == [4, 49, 70, 93, 101, 110, 113, 114, 111, 118]
+    seen = [set(pixels(dataset)) for dataset in (train, rest, DigitsLT('test'))]
+    assert not seen[1] & (seen[0] | seen[2])
+    assert 'part rest' in repr(rest)
+
+
+def test_a_draw_that_takes_all_leaves_no_rest():
+    everything = np.bincount(DigitsLT('train').get_gt_labels()).tolist()
+    with pytest.raises(ValueError, match="part='rest' has no images: the draw takes them all"):
+        LongTailedDataset(DigitsLT('train'), everything, part='rest')
+
+
 def test_the_log_of_a_draw_without_parts_names_none(monkeypatch):
     lines = []
     monkeypatch.setattr(

@@ -100,6 +100,14 @@ SETTINGS = [
     ),
     # Networks.
     (['*resnet20*'], dict(network='CifarResNet(depth=20)', width=64), 'ours'),
+    (
+        ['bce3s/resnet14*'],
+        {
+            'network': 'ResNet_CIFAR(depth=18), last BatchNorm 1', 'width': 48,
+            'test view': ['Resize(scale=8)'],
+        },
+        'ours',
+    ),
     (['*resnet32_*'], dict(network=RESNET32, width=64), 'BCL 4.2; DBM; He et al. 2016'),
     (['gml/teacher_resnet56*'], dict(network=RESNET56, width=64), 'GML, released code'),
     (['*resnet32x4*'], dict(network='CifarResNet(depth=32, width=4)', width=256), 'DBM suppl.'),

@@ -11,8 +11,17 @@ import time
 import pytest
 import torch
 from commands import ROOT, command, environment
+from mmengine.config import Config
 
-from mmlt.reproduction import Run, check_table, read_record, read_table, seal, write_record
+from mmlt.reproduction import (
+    Run,
+    check_table,
+    read_record,
+    read_table,
+    render_table,
+    seal,
+    write_record,
+)
 
 TOOL = [sys.executable, str(ROOT / 'tools/reproduce.py')]
 RENDER = [sys.executable, str(ROOT / 'tools/render_results.py')]
@@ -155,6 +164,11 @@ def test_a_distance_to_the_paper_needs_a_reason(finished, tmp_path):
     chosen = "chosen_on='test', trials=9"
     assert 'its settings were chosen on test images' in faults(chosen)[0]
     assert faults("chosen_on='validation', trials=9") == []
+    # Rows that no paper has: no column for it, and the trials are told.
+    table = render_table(read_table(folder / 'table.py'), lambda row, seed: record)
+    assert table.splitlines()[0].endswith('best epoch (not ranked by) |')
+    assert len({line.count('|') for line in table.splitlines() if line.startswith('|')}) == 1
+    assert '- CE: settings chosen on validation images, 9 trials' in table
     for bad in ("chosen_on='best'", 'trials=3', "chosen_on='validation'"):
         with pytest.raises(ValueError, match='row 1: chosen_on must be one of .* got chosen_on='):
             faults(bad)
@@ -174,6 +188,19 @@ def test_a_record_changed_by_hand_or_of_other_settings_is_refused(finished, tmp_
     assert 'is of other settings than row' in done.stderr
     path.write_text('[]')
     assert 'must be an object with a seal' in call([*TOOL, 'table.py', '--list'], folder).stderr
+
+
+def test_a_checkpoint_is_handed_over_to_the_key_that_the_row_names(finished, tmp_path):
+    folder = make(tmp_path)
+    rows = "dict(name='student', config='ce.py', load_from='CE', hand_over='model.teacher')]\n"
+    (folder / 'table.py').write_text(TABLE.rpartition(']')[0] + f'    {rows}')
+    teacher, student = run_of(finished[0]), run_of(folder, 'student')
+    cfg = Config.fromfile(student.write_config(teacher))
+    assert cfg.model.teacher == str(teacher.last_checkpoint())
+    assert cfg.load_from is None
+    (folder / 'table.py').write_text(TABLE.replace("weights='CE'", "hand_over='model.teacher'"))
+    with pytest.raises(ValueError, match='has hand_over: name the row in load_from'):
+        read_table(folder / 'table.py')
 
 
 def test_two_tools_at_one_row_are_told_apart(tmp_path):

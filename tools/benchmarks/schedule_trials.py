@@ -10,24 +10,16 @@ images a step; a warm-up of 0.1 is a tenth of the epochs. What stands in FILE is
 """
 
 import argparse
-import contextlib
 import csv
-import multiprocessing
-import re
-import runpy
-import sys
 import time
 from collections import defaultdict
 from pathlib import Path
 
-import mmpretrain.models  # noqa: F401  (imported once, before the processes of the trials)
-from mmengine.runner import runner as mmengine_runner
+from _trials import TOOLS, last_epoch
 
-import mmlt  # noqa: F401
 from mmlt.class_counts import load_class_counts
 from mmlt.engine.new_config import METHODS, config_text
 
-TOOLS = Path(__file__).parents[1]
 RUNTIME = TOOLS.parent / 'configs/_base_/default_runtime.py'
 COLUMNS = ('data', 'epochs', 'seed', 'rate', 'warmup', 'method', 'macro', 'seconds')
 
@@ -64,14 +56,7 @@ def run_once(out: Path, key: list[str]) -> None:
     folder = out.with_suffix('') / '_'.join([Path(data).name, *key[1:]])
     folder.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    trial = multiprocessing.get_context('fork').Process(
-        target=train,
-        args=(folder, Path(data), method, int(epochs), float(rate), float(warmup), int(seed)),
-    )
-    trial.start()
-    trial.join()
-    found = re.findall(r'^epoch.*\(last\) (.*)$', (folder / 'out.txt').read_text(), re.MULTILINE)
-    macro = found[-1].split()[4] if found and trial.exitcode == 0 else 'nan'
+    macro = train(folder, Path(data), method, int(epochs), float(rate), float(warmup), int(seed))
     rows.append(dict(zip(COLUMNS, [*key, macro, f'{time.perf_counter() - start:.0f}'])))
     with open(out, 'w', newline='') as file:
         writer = csv.DictWriter(file, COLUMNS)
@@ -80,9 +65,8 @@ def run_once(out: Path, key: list[str]) -> None:
     print(rows[-1], flush=True)
 
 
-def train(folder, data, method, epochs, rate, warmup, seed) -> None:
-    """What a person would do with the two tools."""
-    mmengine_runner.collect_env = dict  # asks compilers for their versions: seconds, each time
+def train(folder, data, method, epochs, rate, warmup, seed) -> str:
+    """What a person would do with the two tools; the macro accuracy of the last epoch."""
     total = sum(load_class_counts(str(data / 'counts.json')))
     batch = 32 if total >= 320 else 16
     config = folder / 'trial.py'
@@ -94,15 +78,7 @@ def train(folder, data, method, epochs, rate, warmup, seed) -> None:
     config.write_text(text)
     options = [f'train_cfg.val_interval={epochs}', f'randomness.seed={seed}',
                'default_hooks.checkpoint.interval=1000']  # fmt: skip
-    sys.argv = ['train.py', str(config), '--work-dir', str(folder / 'run'), '--fast',
-                '--cfg-options', *options]  # fmt: skip
-    sys.path.insert(0, str(TOOLS))
-    with (
-        open(folder / 'out.txt', 'w') as file,
-        contextlib.redirect_stdout(file),
-        contextlib.redirect_stderr(file),
-    ):
-        runpy.run_path(str(TOOLS / 'train.py'), run_name='__main__')
+    return last_epoch(config, folder, '--fast', '--cfg-options', *options).get('macro', 'nan')
 
 
 def read(out: Path) -> list[dict]:

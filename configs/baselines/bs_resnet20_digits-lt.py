@@ -1,0 +1,6 @@
+# Balanced softmax (Ren et al. 2020) on scikit-learn's digits, imbalance 50.
+#
+#   python tools/train.py configs/baselines/bs_resnet20_digits-lt.py
+_base_ = './ce_resnet20_digits-lt.py'
+
+model = dict(head=dict(joint=dict(type='BalancedSoftmaxLoss')))
