@@ -90,9 +90,7 @@ def _check_folder(folder: Path) -> None:
     if kind != 'clip':
         raise ValueError(f"{path} has model_type {kind!r}, expected 'clip'")
     if not (folder / 'tokenizer.json').is_file() and not (folder / 'vocab.json').is_file():
-        raise FileNotFoundError(
-            f'{folder} has neither vocab.json and merges.txt nor tokenizer.json'
-        )
+        raise FileNotFoundError(f'{folder} has no vocab.json and merges.txt, no tokenizer.json')
 
 
 @contextlib.contextmanager
