@@ -76,7 +76,7 @@ def test_another_order_of_names_is_refused_and_unknown_names_are_told(tmp_path, 
     ):
         Runner.from_cfg(config(tmp_path, rows, names=swapped)).train()
     for number, (names, classes, told) in enumerate((
-        (DIGITS, DIGITS, 'their 10 names are those of the training set'),
+        (DIGITS, DIGITS, 'their names are those of the training set'),
         (None, DIGITS, 'not checked: the file tells no class names'),
         (DIGITS, None, 'not checked: the training set tells no class names'),
     ), start=2):  # fmt: skip
