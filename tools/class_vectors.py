@@ -13,6 +13,7 @@ import argparse
 import os
 import sys
 
+import torch
 from mmengine.config import DictAction
 
 import mmlt
@@ -91,6 +92,7 @@ def of_text(args: argparse.Namespace) -> tuple:
     names, words = read_class_names(args.names)
     templates = read_templates(args.template)
     model, tokenizer = read_clip(args.clip_folder)
+    model.to('cuda' if torch.cuda.is_available() else 'cpu')
     vectors = text_vectors(model, tokenizer, words, templates, not args.no_projection)
     meta = dict(kind='text', clip=os.path.basename(os.path.realpath(args.clip_folder)))
     meta |= dict(templates=args.template, projected=not args.no_projection, words=words)
@@ -131,5 +133,5 @@ def main(argv=None) -> None:
 if __name__ == '__main__':
     try:
         main()
-    except (ImportError, ValueError, OSError) as error:
+    except (ImportError, TypeError, ValueError, OSError) as error:
         sys.exit(f'error: {error}')

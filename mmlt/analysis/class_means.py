@@ -39,11 +39,14 @@ def class_means(cfg: Config, checkpoint=None, amp=False, unit_features=False) ->
             (``model.backbone.init_cfg``).
         amp (bool): mixed precision. Defaults to False.
         unit_features (bool): whether each feature is brought to unit length first, so that an image
-            with a long feature counts no more than another. Defaults to False: LIFT's paper says
-            class means of the features, no more.
+            with a long feature counts no more than another. Defaults to False, the plain mean.
 
     Raises:
         ValueError: a class without images, weights that are not said, a head of another kind.
+
+    Source:
+        LIFT (Shi et al., ICML 2024), the start that needs no text; that the mean is the plain one
+        is our reading.
 
     Example:
         >>> class_means(cfg).vectors.shape  # doctest: +SKIP

@@ -1,8 +1,6 @@
 """A folder with a CLIP model: opened without network, and without running what it holds."""
 
-import contextlib
 import json
-import os
 from pathlib import Path
 
 import torch
@@ -51,11 +49,10 @@ def read_clip(folder):
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        with _no_remote_code():
-            model, info = CLIPModel.from_pretrained(
-                str(folder), local_files_only=True, output_loading_info=True
-            )
-            tokenizer = CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
+        model, info = CLIPModel.from_pretrained(
+            str(folder), local_files_only=True, output_loading_info=True
+        )
+        tokenizer = CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:  # of json, safetensors, tokenizers, torch: they share no class
         line = ' '.join(str(error).split())[:300]
         raise ValueError(f'{folder} cannot be read as a CLIP model: {line}') from error
@@ -90,20 +87,4 @@ def _check_folder(folder: Path) -> None:
     if kind != 'clip':
         raise ValueError(f"{path} has model_type {kind!r}, expected 'clip'")
     if not (folder / 'tokenizer.json').is_file() and not (folder / 'vocab.json').is_file():
-        raise FileNotFoundError(
-            f'{folder} has neither vocab.json and merges.txt nor tokenizer.json'
-        )
-
-
-@contextlib.contextmanager
-def _no_remote_code():
-    """Offline for as long as the folder is read, whatever transformers would look up."""
-    before = os.environ.get('HF_HUB_OFFLINE')
-    os.environ['HF_HUB_OFFLINE'] = '1'
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ['HF_HUB_OFFLINE']
-        else:
-            os.environ['HF_HUB_OFFLINE'] = before
+        raise FileNotFoundError(f'{folder} has no vocab.json and merges.txt, no tokenizer.json')

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 
 import torch
+from mmpretrain.models.backbones import VisionTransformer
 
 _LAYER = {
     'layer_norm1': 'ln1',
@@ -67,13 +68,15 @@ def backbone_settings(model) -> dict:
             f'hidden_act of the image tower is {config.hidden_act!r}, expected one of '
             f'{", ".join(_ACTIVATIONS)}'
         )
+    sizes = dict(
+        embed_dims=config.hidden_size,
+        num_layers=config.num_hidden_layers,
+        num_heads=config.num_attention_heads,
+        feedforward_channels=config.intermediate_size,
+    )
+    named = VisionTransformer.arch_zoo
     return dict(
-        arch=dict(
-            embed_dims=config.hidden_size,
-            num_layers=config.num_hidden_layers,
-            num_heads=config.num_attention_heads,
-            feedforward_channels=config.intermediate_size,
-        ),
+        arch=next((letter for letter in 'bl' if named[letter] == sizes), sizes),
         img_size=config.image_size,
         patch_size=config.patch_size,
         pre_norm=True,

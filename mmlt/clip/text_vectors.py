@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+from mmengine.utils import track_iter_progress
 
 
 @torch.no_grad()
@@ -30,7 +31,7 @@ def text_vectors(
         (K, D), or (K, d) without projection, float64. ViT-B/16: D 768, d 512.
 
     Raises:
-        ValueError: a prompt that is longer than the tower reads, or of characters it does not know.
+        ValueError: a prompt that is longer than the tower reads.
 
     Source:
         Radford et al. 2021 (CLIP), zero-shot classifiers and ensembles; the projection: LIFT (Shi
@@ -42,7 +43,7 @@ def text_vectors(
         torch.Size([1, 768])
     """
     total = 0.0
-    for template in templates:
+    for template in track_iter_progress(templates):
         prompts = [template.replace('{}', word) for word in words]
         total = total + torch.cat([
             F.normalize(_encode(model, tokenizer, prompts[i : i + batch_size]).double(), dim=1)
@@ -51,7 +52,7 @@ def text_vectors(
     vectors = F.normalize(total / len(templates), dim=1)
     if project:
         vectors = F.normalize(vectors @ model.visual_projection.weight.double(), dim=1)
-    return vectors
+    return vectors.cpu()
 
 
 def _encode(model, tokenizer, prompts: list[str]) -> torch.Tensor:

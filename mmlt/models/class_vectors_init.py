@@ -62,10 +62,11 @@ class ClassVectorsInit:
         if hasattr(module, '_params_init_info'):
             update_init_info(module, init_info=f'ClassVectors: rows of {self.file}')
         number, width = found.vectors.shape
-        made = ', '.join(f'{key} {value}' for key, value in found.meta.items())
+        told = {key: str(value) for key, value in found.meta.items()}
+        made = ', '.join(f'{key} {value}' for key, value in told.items() if len(value) < 80)
         print_log(
             f'{type(module).__name__} begins with {number} class vectors of width {width} of '
-            f'{self.file} ({made[:300]})',
+            f'{self.file} ({made})',
             'current',
         )
 

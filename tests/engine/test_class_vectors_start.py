@@ -6,6 +6,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 import mmlt
+from mmlt.engine.config_check import check_runner
 from mmlt.engine.hooks import ClassNamesCheckHook
 from mmlt.models.class_vectors import save_class_vectors
 
@@ -75,8 +76,10 @@ def test_another_order_of_names_is_refused_and_unknown_names_are_told(tmp_path, 
         ValueError, match=r"class 1 is '2' in the class vectors .*but '1' in the training set"
     ):
         Runner.from_cfg(config(tmp_path, rows, names=swapped)).train()
+    with pytest.raises(ValueError, match="class 1 is '2' in the class vectors"):  # before a run
+        list(check_runner(Runner.from_cfg(config(tmp_path, rows, names=swapped))))
     for number, (names, classes, told) in enumerate((
-        (DIGITS, DIGITS, 'their 10 names are those of the training set'),
+        (DIGITS, DIGITS, 'their names are those of the training set'),
         (None, DIGITS, 'not checked: the file tells no class names'),
         (DIGITS, None, 'not checked: the training set tells no class names'),
     ), start=2):  # fmt: skip

@@ -47,5 +47,5 @@ def main(argv=None) -> None:
 if __name__ == '__main__':
     try:
         main()
-    except (ImportError, ValueError, OSError) as error:
+    except (ImportError, TypeError, ValueError, OSError) as error:
         sys.exit(f'error: {error}')

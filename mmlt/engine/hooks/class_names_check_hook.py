@@ -151,10 +151,10 @@ def compare_class_vectors(model, names) -> None:
                 f'{difference}; the rows of the head would be those of other classes: make the '
                 "file anew with the training set's names in its order (tools/class_vectors.py)"
             )
-        who = '' if own and names else 'the training set' if own else 'the file'
-        told = f'the order was not checked: {who} tells no class names' if who else (
-            f'their {len(own)} names are those of the training set'
-        )  # fmt: skip
+        told = 'their names are those of the training set'
+        if not own or not names:
+            who = 'the training set' if own else 'the file'
+            told = f'their order was not checked: {who} tells no class names'
         print_log(f'class vectors {file}: {told}', 'current')
 
 
