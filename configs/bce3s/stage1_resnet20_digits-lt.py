@@ -12,5 +12,7 @@ data_preprocessor = dict(type='MultiViewDataPreprocessor')
 model = dict(
     head=dict(type='BCE3SHead', num_classes=10, in_channels=64, class_counts='digits-lt-if50')
 )
-param_scheduler = [dict(type='CosineAnnealingLR', T_max=100, eta_min=5e-4, end=100)]
+param_scheduler = [
+    dict(type='CosineAnnealingLR', begin=75, end=100, T_max=25, eta_min=5e-4),
+]
 train_cfg = dict(max_epochs=100)

@@ -1,4 +1,4 @@
-# DBM-BS (eq. 11) on scikit-learn's digits, imbalance 50.
+# DBM-BS (eq. 11) on scikit-learn's digits, imbalance 50; twice CE's rate was the best of eight settings.
 #
 #   python tools/train.py configs/dbm/dbm-bs_resnet20_digits-lt.py
 _base_ = [
@@ -17,3 +17,4 @@ model = dict(
         joint=dict(type='BalancedSoftmaxLoss'),
     )
 )
+optim_wrapper = dict(optimizer=dict(lr=0.1))
