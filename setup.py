@@ -77,6 +77,8 @@ setup(
             'onedl-mmengine>=0.10.12,<0.12',
             'onedl-mmpretrain>=1.3.6,<1.4',
         ],
+        # Class vectors of a CLIP model's text tower, and its image tower for mmpretrain.
+        'text': ['transformers>=4.57,<6'],
         'test': [
             'hypothesis',
             'mypy>=2.4,<2.5',
@@ -87,6 +89,7 @@ setup(
             'ruff>=0.17.5,<0.18',
             'setuptools>=70.1',  # builds wheels by itself
             'tensorboard',
+            'transformers>=4.57,<6',
         ],
     },
     zip_safe=False,

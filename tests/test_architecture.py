@@ -22,6 +22,7 @@ LEVELS = {
     'config_class_counts': 2,
     'config_file': 1,
     'models': 2,
+    'clip': 2,
     'datasets': 2,
     'evaluation': 2,
     'engine': 3,

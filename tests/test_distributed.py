@@ -4,6 +4,7 @@ import itertools
 import os
 import random
 import socket
+import tempfile
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +19,7 @@ from mmpretrain.structures import DataSample
 
 import mmlt  # noqa: F401
 from mmlt.engine.hooks import EpochSeedHook
+from mmlt.models.class_vectors import save_class_vectors
 from mmlt.models.slots import Batch, CompanionOutput
 
 NUM_CLASSES, WIDTH, STEPS = 6, 8, 4
@@ -48,10 +50,12 @@ def scenarios() -> dict:
         gml=train_steps([4, 4], views=2, **GML),
         gml_unequal=train_steps([5, 3], views=2, **GML),
         ncl_unequal=train_steps([5, 3], **NCL),
+        tuned={tuner: tune(tuner) for tuner in ('AdaptFormer', 'BitFit', 'VisualPrompts')},
         bcl_unequal=contrast_of_unequal_batches([5, 3]),
         averaged=average_buffers(),
         metrics=evaluate_with_padding(),
         draws=draws_of_epochs(),
+        started=started_classifier(),
     )
 
 
@@ -81,6 +85,20 @@ def on_two(tmp_path_factory):
 def on_one():
     """Results of the scenarios on this process alone."""
     return scenarios()
+
+
+def started_classifier() -> torch.Tensor:
+    """The rows of a head that begins from class vectors; each process reads a file of its own."""
+    generator = torch.Generator().manual_seed(1)
+    rows = torch.randn(NUM_CLASSES, WIDTH, generator=generator)
+    with tempfile.TemporaryDirectory() as folder:
+        save_class_vectors(f'{folder}/a.pth', rows, None, {})
+        start = dict(type='ClassVectors', file=f'{folder}/a.pth')
+        head = MODELS.build(dict(type='TripartiteHead', num_classes=NUM_CLASSES, in_channels=WIDTH,
+                                 joint='softmax', init_cfg=start))  # fmt: skip
+        torch.manual_seed(get_rank())
+        head.init_weights()
+    return head.classifier.weight.detach()
 
 
 def my_rows(sizes: list[int]) -> slice:
@@ -163,6 +181,35 @@ def train_steps(sizes, views=1, **options):
     return history
 
 
+def tune(tuner):
+    """What is saved of a tuned model after a few steps."""
+    torch.manual_seed(0)
+    arch = dict(embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=32)
+    model = MODELS.build(
+        dict(
+            type='TunedClassifier',
+            tuner=dict(type=tuner),
+            saved='trained',
+            backbone=dict(type='VisionTransformer', arch=arch, img_size=16, patch_size=8),
+            head=dict(type='DBMHead', num_classes=3, in_channels=24, class_counts=[9, 5, 2],
+                      scale=4.0),
+        )
+    )  # fmt: skip
+    model.load_state_dict({f'backbone.{k}': v for k, v in model.frozen().items()}, strict=False)
+    run = model
+    if get_world_size() > 1:
+        run = MMDistributedDataParallel(model, device_ids=None, broadcast_buffers=False)
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    images = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(3))[my_rows([2, 2])]
+    samples = [DataSample().set_gt_label(k) for k in (0, 2, 1, 0)][my_rows([2, 2])]
+    run.train()
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        run(images, samples, mode='loss')['loss_joint'].backward()
+        optimizer.step()
+    return model.state_dict()
+
+
 def contrast_of_unequal_batches(sizes):
     """BCL's contrast, whose loss is that of the joined batch whatever each process holds."""
     neck = build_head(contrast_weight=1.0, **BCL)['head'].slots['contrast']
@@ -236,6 +283,13 @@ def test_two_processes_equal_one_on_the_joined_batch(scenario, on_one, on_two):
             torch.testing.assert_close(rank['state'], one['state'])
 
 
+def test_tuners_of_two_processes_equal_those_of_one(on_one, on_two):
+    for tuner, one in on_one['tuned'].items():
+        first, second = (rank['tuned'][tuner] for rank in on_two)
+        torch.testing.assert_close(first, second, rtol=0, atol=0)
+        torch.testing.assert_close(first, one)
+
+
 def test_the_contrast_of_the_joined_batch_is_the_same_on_all_processes(on_one, on_two):
     loss, grad = on_one['bcl_unequal']
     for rank in on_two:
@@ -283,3 +337,8 @@ def test_every_process_and_epoch_draws_numbers_of_its_own(on_one, on_two):
 def test_padded_samples_do_not_count(on_one, on_two):
     assert on_one['metrics']['shot/all'] == pytest.approx(100 * 4 / 7)
     assert [rank['metrics'] for rank in on_two] == [on_one['metrics']] * 2
+
+
+def test_two_processes_begin_from_the_same_class_vectors(on_one, on_two):
+    assert torch.equal(on_two[0]['started'], on_one['started'])
+    assert torch.equal(on_two[1]['started'], on_one['started'])

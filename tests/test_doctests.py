@@ -45,8 +45,12 @@ def test_every_public_class_and_its_methods_have_docstrings(name):
 
 
 @pytest.mark.parametrize(
-    'name', ['config_class_counts', 'datasets.image_source', 'datasets.transforms.posterize_floor']
-)
+    'name',
+    [
+        'clip.prompts', 'config_class_counts', 'datasets.image_source',
+        'datasets.transforms.posterize_floor',
+    ],
+)  # fmt: skip
 def test_the_examples_of_single_modules_run(name):
     import argparse
 

@@ -45,7 +45,7 @@ def registered() -> set[str]:
     return {
         f'type {name}{signature(kind)}'
         for registry in vars(upstream).values()
-        if isinstance(registry, Registry) and registry.scope == 'mmpretrain'
+        if isinstance(registry, Registry)  # mmengine's are among them
         for name, kind in registry.module_dict.items()
         if kind.__module__.startswith('mmlt.')
     }
@@ -56,7 +56,7 @@ def configured() -> set[str]:
     files = {p for p in (ROOT / 'configs').rglob('*.py') if p.parent.name != '_tables_'}
     found = {f'config mmlt::{path.relative_to(ROOT / "configs").as_posix()}' for path in files}
     for path in files:
-        for name in re.findall(r'MMLT_[A-Z]+', path.read_text()):
+        for name in re.findall(r'MMLT_[A-Z_]+', path.read_text()):
             found.add(f'environment {name}')
     cfg = Config.fromfile(ROOT / 'configs/bce3s/resnet20_digits-lt.py')
     found |= {f'key {key}' for key in cfg}

@@ -14,6 +14,7 @@ from mmpretrain.registry import MODELS, PARAM_SCHEDULERS
 from reference.settings import NEEDED, SETTINGS
 
 import mmlt  # noqa: F401
+from mmlt.models.tuners import adapter_width
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 LEAVES = sorted(
@@ -25,7 +26,7 @@ LEAVES = sorted(
 EXTRAS = (
     'retraining', 'reweighting', 'max_norm', 'drift', 'margin', 'partner', 'power', 'negatives',
     'sampler', 'correct_lam', 'accumulation', 'ties', 'taus', 'companions', 'queue', 'distillation',
-    'undecayed', 'sync_bn', 'drop_last',
+    'undecayed', 'sync_bn', 'drop_last', 'tuner', 'start',
 )  # fmt: skip
 
 
@@ -203,7 +204,9 @@ def rates(cfg: Config, epochs: dict) -> dict:
 
 
 def model_facts(cfg: Config) -> dict:
+    start = cfg.model.head.get('init_cfg', {}).get('file')
     found = {'network': network(cfg.model.backbone), 'companions': companions(cfg.model)}
+    found |= {'tuner': tuner(cfg.model), 'start': start and Path(start).name}
     return found | head_facts(cfg.model.head.to_dict())
 
 
@@ -217,6 +220,15 @@ def companions(model) -> list[str] | None:
         what = getattr(companion, 'momentum', None) or network(spec.model.backbone)
         found.append(f'{spec.type} {what} on {companion.views}')
     return found
+
+
+def tuner(model) -> str | None:
+    """What is trained of a frozen backbone, and by which rule as wide as it is."""
+    if 'tuner' not in model:
+        return None
+    rule = adapter_width(model.head.num_classes, 12)
+    by_rule = ', by the rule' if model.tuner.width == rule else ''
+    return f'{model.tuner.type} {model.tuner.width}{by_rule}, saved: {model.get("saved", "all")}'
 
 
 def head_facts(spec: dict) -> dict:
@@ -315,7 +327,9 @@ def network(backbone) -> str:
     if backbone.type in ('ResNet', 'ResNeXt', 'ResNet_CIFAR'):
         name += f', last BatchNorm {int(not backbone.get("zero_init_residual", True))}'
     if backbone.type == 'VisionTransformer':
-        name += ', ' + backbone.layer_cfgs.act_cfg.type.removeprefix('mmpretrain.') + ', checkpoint'
+        act = backbone.get('layer_cfgs', dict(act_cfg=dict(type='GELU')))['act_cfg']['type']
+        name = name if isinstance(backbone.arch, str) else 'VisionTransformer(tiny)'
+        name += ', ' + act.removeprefix('mmpretrain.') + ', checkpoint' * ('init_cfg' in backbone)
     elif backbone.get('init_cfg'):
         name += f', {backbone.init_cfg.checkpoint}'
     return name

@@ -61,8 +61,9 @@ def test_clip_weights_arrive_in_every_parameter(leaf, tmp_path, monkeypatch):
 def test_options_of_the_base_file_load_a_vit_of_mmpretrain(tmp_path, monkeypatch):
     text = (ROOT / 'configs/_base_/models/vit-base-p16_clip.py').read_text()
     options = dict(re.findall(r'(model\.[\w.]+)=(\S+)', text.split('model = dict(')[0]))
-    assert len(options) == 3
+    assert len(options) == 4
     options['model.backbone.pre_norm'] = options['model.backbone.pre_norm'] == 'True'
+    options['model.backbone.norm_cfg.eps'] = float(options['model.backbone.norm_cfg.eps'])
     monkeypatch.setenv('MMLT_VIT', str(tmp_path / 'vit.pth'))
     saved = save(build(**options), tmp_path / 'vit.pth', 'backbone.')
     assert not any(name.startswith('pre_norm') for name in saved)

@@ -1,8 +1,8 @@
 """Test checkpoints: ``python tools/test.py CONFIG CHECKPOINT [CHECKPOINT ...]``.
 
 Prints the accuracy on classes with many, medium and few training images; of several checkpoints,
-such as the seeds of one method, also mean and standard deviation. ``--tta`` adds the numbers with
-test-time augmentation to those without; say so when you quote them.
+such as the seeds of one method, also mean and standard deviation. ``--tta`` and ``--five-crop`` add
+the numbers with test-time augmentation to those without; say so when you quote them.
 """
 
 import csv
@@ -14,13 +14,13 @@ from pathlib import Path
 import mmengine
 import numpy as np
 from _cli import base_parser, load_config
-from mmengine.config import ConfigDict
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 
 import mmlt  # noqa: F401  (registers everything, before a Runner is built)
 from mmlt.config_file import paths_fault
 from mmlt.datasets import describe_images
+from mmlt.engine.augmented_test import with_tta
 from mmlt.engine.console import build_runner
 from mmlt.engine.guard import guard_runner, guarded
 from mmlt.evaluation import ShotAccuracy, format_shot_table, short_names
@@ -42,9 +42,9 @@ def parse_args():
         '--out',
         metavar='FILE',
         help='.json: the metrics: {metric: value} of one checkpoint, {"rows": {checkpoint: '
-        '{metric: value}}, "mean": ..., "std": ...} of several; with --tta {"no TTA": ..., '
-        '"flip TTA": ...} of these. .pkl: the predictions of one checkpoint, with --tta those '
-        'with flip TTA',
+        '{metric: value}}, "mean": ..., "std": ...} of several; with TTA {"no TTA": ..., '
+        '"flip TTA": ...} of these. .pkl: the predictions of one checkpoint, with TTA those of the '
+        'last row',
     )
     parser.add_argument(
         '--out-item',
@@ -63,6 +63,12 @@ def parse_args():
         help='test every checkpoint twice: without TTA, and with the logits averaged with those of '
         "the mirror image (or by the config's tta_pipeline); both are printed. To average the "
         'scores: --cfg-options tta_model.type=AverageClsScoreTTA',
+    )
+    parser.add_argument(
+        '--five-crop',
+        action='store_true',
+        help='test every checkpoint also with the logits averaged over five crops, at the centre '
+        'and in the corners of an image resized to a short edge of 31/28 of the crop (248 for 224)',
     )
     # Intermixed: checkpoints may follow flags, as those after GPUS of dist_test.sh do.
     args = parser.parse_intermixed_args()
@@ -100,38 +106,6 @@ def merge_args(cfg, args):
     metrics = [evaluator] if isinstance(evaluator, dict) else evaluator
     if args.per_class and not any('ShotAccuracy' in str(metric['type']) for metric in metrics):
         raise SystemExit(f'error: --per-class needs a ShotAccuracy in test_evaluator: {evaluator}')
-    return cfg
-
-
-def with_tta(cfg):
-    """The config with test-time augmentation: its own, or else the mirror image."""
-    cfg = deepcopy(cfg)
-    # A config of classes may have no default scope, in which names are looked for.
-    scope = '' if cfg.get('default_scope') else 'mmpretrain.'
-    cfg.setdefault('tta_model', dict(type=f'{scope}AverageLogitsTTA'))
-    dataset = cfg.test_dataloader.dataset
-    while 'pipeline' not in dataset:
-        if not isinstance(dataset.get('dataset'), dict):
-            raise SystemExit(f'error: --tta needs one pipeline, {dataset.type} has none or several')
-        dataset = dataset.dataset  # of a wrapper, such as LongTailedDataset
-    pipeline = dataset.pipeline
-    if 'tta_pipeline' in cfg:
-        if not any('TestTimeAug' in str(step['type']) for step in cfg.tta_pipeline):
-            raise SystemExit('error: --tta: tta_pipeline must end with a TestTimeAug')
-    elif not pipeline or 'PackInputs' not in str(pipeline[-1]['type']):
-        raise SystemExit(
-            'error: --tta puts a flip before PackInputs, with which the test pipeline must end; '
-            'or give the config a tta_pipeline'
-        )
-    else:
-        # The plain image first: what is not averaged, such as features, is that of the first pass.
-        flips = [dict(type='RandomFlip', prob=prob) for prob in (0.0, 1.0)]
-        cfg.tta_pipeline = deepcopy(pipeline[:-1])
-        cfg.tta_pipeline.append(
-            dict(type='TestTimeAug', transforms=[flips, [deepcopy(pipeline[-1])]])
-        )
-    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-    dataset.pipeline = cfg.tta_pipeline
     return cfg
 
 
@@ -198,11 +172,13 @@ def main():
     cfg = merge_args(load_config(args), args)
     modes = {'no TTA': cfg}
     if args.tta:
-        modes['TTA' if 'tta_pipeline' in cfg else 'flip TTA'] = with_tta(cfg)
+        modes['TTA' if 'tta_pipeline' in cfg else 'flip TTA'] = with_tta(cfg, '--tta')
+    if args.five_crop:
+        modes['five-crop TTA'] = with_tta(cfg, '--five-crop')
     several = len(args.checkpoints) > 1
 
     def title(name, mode):
-        return ', '.join([name] * several + [mode] * (args.tta or not several))
+        return ', '.join([name] * several + [mode] * (len(modes) > 1 or not several))
 
     table, report, accuracies = {}, {}, {}
     for mode, mode_cfg in modes.items():
@@ -220,7 +196,7 @@ def main():
     print(f'tested on {describe_images(cfg.test_dataloader.dataset)}')
     print_report(table)
     if args.out_item == 'metrics':
-        report = report if args.tta else report['no TTA']
+        report = report if len(modes) > 1 else report['no TTA']
         write_whole(args.out, mmengine.dump(report, file_format='json'))
     if args.per_class:
         write_per_class(args.per_class, shot, accuracies)

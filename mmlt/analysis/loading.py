@@ -19,7 +19,8 @@ def open_model(cfg: Config, checkpoint: str):
     """Build the model and load it; what only training uses may be missing, as in a test.
 
     Class counts that stand in the checkpoint replace those of the config, whose file may be on
-    another machine; nor are the weights loaded that the backbone began from.
+    another machine. The weights that the backbone began from are loaded only where the checkpoint
+    holds a tuner without its backbone.
 
     Args:
         cfg (Config): of the training.
@@ -34,8 +35,10 @@ def open_model(cfg: Config, checkpoint: str):
     loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
     model = copy.deepcopy(cfg.model)
     model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
-    model.get('backbone', {}).pop('init_cfg', None)
-    counts = loaded.get('state_dict', loaded).get('head.class_counts')
+    state = loaded.get('state_dict', loaded)
+    if 'backbone_sha256' not in state:  # the checkpoint of a tuner needs its backbone
+        model.get('backbone', {}).pop('init_cfg', None)
+    counts = state.get('head.class_counts')
     if counts is not None and 'class_counts' in model.get('head', {}):
         model.head.class_counts = counts.tolist()
     model = MODELS.build(model)

@@ -27,7 +27,7 @@ def publish(source, target) -> tuple[Path, dict, dict]:
     text alone, so it loads without mmlt, too.
 
     Args:
-        source (str | PathLike): checkpoint of a training.
+        source (str | PathLike | dict): checkpoint of a training; what was loaded of one.
         target (str | PathLike): ``NAME.pth``; becomes ``NAME-HASH.pth`` with the first eight digits
             of the file's SHA-256, which torch.hub compares when it downloads.
 
@@ -42,7 +42,9 @@ def publish(source, target) -> tuple[Path, dict, dict]:
     target = Path(target)
     if target.suffix != '.pth':
         raise ValueError(f'the published file must end in .pth, got {target}')
-    before = checkpoints.load(source, map_location='cpu')
+    before = source
+    if not isinstance(source, dict):
+        before = checkpoints.load(source, map_location='cpu')
     if not isinstance(before, dict) or 'state_dict' not in before or 'meta' not in before:
         raise CheckpointError(f'{source} is no checkpoint of a training: no state_dict, or no meta')
     hub = (before.get('message_hub') or {}).get('runtime_info') or {}

@@ -12,6 +12,7 @@ from mmlt.checkpoint import TRAINING_ONLY, CheckpointError, check_weights
 from mmlt.datasets.labels import read_labels
 from mmlt.engine.bare_model import bare_model, ignored_preprocessor
 from mmlt.engine.hooks import ClassCountsCheckHook, ClassNamesCheckHook, StrictLoadHook
+from mmlt.engine.hooks.class_names_check_hook import compare_class_vectors, names_of
 
 
 @dataclass
@@ -143,6 +144,7 @@ def _step(runner, size: int) -> Iterator[Finding]:
     wrapper: OptimWrapper = runner.optim_wrapper
     runner._init_model_weights() if not runner._load_from else None
     model = runner.model
+    compare_class_vectors(model, names_of(runner.train_dataloader.dataset))
     model.train()
     data = model.data_preprocessor(next(iter(runner.train_dataloader)), training=True)
     if torch.cuda.is_available():

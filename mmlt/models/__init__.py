@@ -2,6 +2,7 @@
 
 from mmlt.models import (
     backbones,
+    class_vectors_init,
     classifiers,
     data_preprocessors,
     heads,
@@ -10,4 +11,5 @@ from mmlt.models import (
     necks,
     slots,
     tta,
+    tuners,
 )

@@ -591,4 +591,77 @@ SETTINGS = [
     ),
     (['gml/*digits*'], dict(drop_last=None), 'ours'),
     (['gml/teacher*digits*'], dict(network='CifarResNet(depth=32)'), 'ours'),
+    (
+        ['lift/*vit-base*'],
+        {
+            'head': 'TripartiteHead', 'classifier': 'CosineLinear x 25.0',
+            'joint': 'BalancedSoftmaxLoss', 'optimizer': 'SGD', 'momentum': 0.9, 'decay': 5e-4,
+            'epochs': 10, 'batch': 128, 'rates': {1: 0.01, 6: 0.005, 10: 2.447e-4},
+            'train views': [[
+                'RandomResizedCrop(backend=pillow, crop_ratio_range=(0.08, 1.0), '
+                'interpolation=bilinear, scale=224)', FLIP,
+            ]],
+            'test view': [
+                'ResizeEdge(backend=pillow, edge=short, interpolation=bilinear, scale=256)',
+                'CenterCrop(crop_size=224)',
+            ],
+        },
+        'LIFT, released code',
+    ),
+    (
+        ['lift/*vit-base*cifar100-lt*'],
+        dict(tuner='AdaptFormer 4, by the rule, saved: trained',
+             start='clip-vit-base-p16_cifar100.pth'),
+        'LIFT, released code',
+    ),
+    (
+        ['lift/*vit-base*imagenet-lt*'],
+        dict(tuner='AdaptFormer 32, by the rule, saved: trained',
+             start='clip-vit-base-p16_imagenet.pth'),
+        'LIFT, released code',
+    ),
+    (
+        ['lift/*vit-base*places-lt*'],
+        dict(tuner='AdaptFormer 8, by the rule, saved: trained',
+             start='clip-vit-base-p16_places.pth'),
+        'LIFT, released code',
+    ),
+    (
+        ['lift/*vit-base*inat2018*'],
+        dict(tuner='AdaptFormer 256, by the rule, saved: trained',
+             start='clip-vit-base-p16_inat2018.pth',
+             epochs=20, rates={1: 0.01, 11: 0.005, 20: 6.156e-5}),
+        'LIFT, released code',
+    ),
+    (
+        ['lift/dbm-lift*'],
+        dict(head='DBMHead', margin='0.1, tau 1, hard'),
+        'ours: s and K are guesses, the paper gives none',
+    ),
+    (
+        ['lift/*vit-tiny*'],
+        {
+            'network': 'VisionTransformer(tiny), GELU, checkpoint', 'width': 64,
+            'head': 'TripartiteHead', 'classifier': 'CosineLinear x 25.0',
+            'joint': 'BalancedSoftmaxLoss', 'optimizer': 'SGD', 'momentum': 0.9, 'decay': 5e-4,
+            'epochs': 30, 'batch': 32, 'rates': {1: 0.05, 16: 0.025, 30: 1.370e-4},
+            'tuner': 'AdaptFormer 4, saved: trained', 'start': 'class_means.pth',
+        },
+        'ours',
+    ),
+    (['lift/dbm-lift_vit-tiny*'], dict(head='DBMHead'), 'ours'),
+    (
+        ['lift/foundation*'],
+        {
+            'network': 'VisionTransformer(tiny), GELU', 'counts': [114] * 10,
+            'classifier': 'Linear',
+            'joint': 'SoftmaxPairLoss', 'optimizer': 'AdamW', 'momentum': None, 'decay': 0.05,
+            'epochs': 60, 'batch': 64, 'rates': {}, 'tuner': None, 'start': None,
+            'train views': [[
+                'RandomFlip(direction=vertical, prob=1.0)', 'RandomCrop(crop_size=8, padding=1)',
+            ]],
+            'test view': ['RandomFlip(direction=vertical, prob=1.0)'],
+        },
+        'ours',
+    ),
 ]  # fmt: skip

@@ -245,6 +245,12 @@ def test_tta_on_an_odd_config_is_named(options, message, monkeypatch, tmp_path):
         run_here(f'test.py {config} {checkpoint} --tta --work-dir {tmp_path}', monkeypatch)
 
 
+def test_five_crops_need_a_crop_at_the_centre(monkeypatch, tmp_path):
+    (tmp_path / 'x.pth').write_bytes(b'')
+    with pytest.raises(SystemExit, match='--five-crop needs a test pipeline with ResizeEdge'):
+        run_here(f'test.py CONFIG {tmp_path}/x.pth --five-crop --work-dir {tmp_path}', monkeypatch)
+
+
 @pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh'])
 def test_script_without_arguments_says_how_to_call_it(script):
     result = command(f'tools/{script}')

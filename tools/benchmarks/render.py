@@ -1,8 +1,8 @@
-"""Fill the tables of README.md from results/*.json, and from nothing else.
+"""Fill the tables of README.md and configs/lift/README.md from results/*.json, and nothing else.
 
     python tools/benchmarks/render.py [--check]
 
-With ``--check`` nothing is written; the exit status is 1 where the page says something else.
+With ``--check`` nothing is written; the exit status is 1 where a page says something else.
 """
 
 import argparse
@@ -15,7 +15,10 @@ from _results import FOLDER, markdown
 
 from mmlt.files import write_whole
 
-PAGE = Path(__file__).parent / 'README.md'
+PAGES = (
+    Path(__file__).parent / 'README.md',
+    Path(__file__).parents[2] / 'configs/lift/README.md',
+)
 
 
 def fill(text: str) -> str:
@@ -35,16 +38,17 @@ def fill(text: str) -> str:
 
 
 def main() -> None:
-    """Fill or check the page."""
+    """Fill or check the pages."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--check', action='store_true', help='change nothing')
     args = parser.parse_args()
-    text = PAGE.read_text(encoding='utf-8')
-    filled = fill(text)
-    if not args.check:
-        write_whole(PAGE, filled)
-    elif filled != text:
-        sys.exit(f'{PAGE} does not show what {FOLDER} says: run {Path(__file__).name}')
+    for page in PAGES:
+        text = page.read_text(encoding='utf-8')
+        filled = fill(text)
+        if not args.check:
+            write_whole(page, filled)
+        elif filled != text:
+            sys.exit(f'{page} does not show what {FOLDER} says: run {Path(__file__).name}')
 
 
 if __name__ == '__main__':

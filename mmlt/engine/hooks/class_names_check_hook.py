@@ -1,15 +1,18 @@
-"""The class names of training, validation, test and checkpoint, compared."""
+"""The class names of training, validation, test, checkpoint and class vectors, compared."""
 
 import logging
 
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
+from mmengine.runner import find_latest_checkpoint
 from mmpretrain.registry import HOOKS
 from torch.utils.data import Dataset
 
 from mmlt.checkpoint import CheckpointError
 from mmlt.datasets.image_check import dropped_images
 from mmlt.engine.bare_model import bare_model
+from mmlt.models.class_vectors import plain_name
+from mmlt.models.class_vectors_init import START, drop_class_vectors
 
 
 @HOOKS.register_module()
@@ -20,7 +23,8 @@ class ClassNamesCheckHook(Hook):
     is missing or renamed. Names travel with the checkpoint (``meta.dataset_meta``). Compared are
     training and validation set, checkpoint and training set (``load_from`` and resume), checkpoint
     and test set; and the number of names with ``num_classes`` of any head. What tells no names is
-    not compared.
+    not compared. The class vectors that a head begins from (``init_cfg=dict(type='ClassVectors')``)
+    must be of the training set's classes, in its order; a resumed run does not read them.
 
     A test set that really has fewer classes keeps the labels of the whole list:
     ``dict(type='PhotoFolder', ..., allow_missing=True)``.
@@ -40,6 +44,12 @@ class ClassNamesCheckHook(Hook):
     def __init__(self, checkpoint: bool = True):
         self.checkpoint = checkpoint
         self._loaded = None
+
+    def before_run(self, runner) -> None:
+        """Leave the classifier of a resumed run to its checkpoint: the file may be gone."""
+        if runner._resume and (runner._load_from or find_latest_checkpoint(runner.work_dir)):
+            for file in drop_class_vectors(bare_model(runner)):
+                print_log(f'class vectors {file} are not read: the run is resumed', 'current')
 
     def before_train(self, runner) -> None:
         """Compare training set, head and validation set; tell images that are not read."""
@@ -63,6 +73,7 @@ class ClassNamesCheckHook(Hook):
                 f'num_classes of {type(head).__name__} is {number}, the training set has '
                 f'{len(names)} classes: write num_classes={len(names)}'
             )
+        compare_class_vectors(bare_model(runner), names)
         if runner.val_loop is not None:
             self.compare_datasets(train, runner.val_loop.dataloader.dataset, 'validation')
         if self._loaded and self.checkpoint:
@@ -124,6 +135,29 @@ _CURE = (
 )
 
 
+def compare_class_vectors(model, names) -> None:
+    """Compare the names of the class vectors that a head began from with the training set's.
+
+    Raises:
+        ValueError: They differ by more than case, underscores and spaces.
+    """
+    starts = {getattr(module, START) for module in model.modules() if hasattr(module, START)}
+    for file, own in sorted(starts, key=str):
+        difference = first_difference(
+            f'class vectors {file}', own, 'training set', names, key=plain_name
+        )
+        if difference:
+            raise ValueError(
+                f'{difference}; the rows of the head would be those of other classes: make the '
+                "file anew with the training set's names in its order (tools/class_vectors.py)"
+            )
+        told = 'their names are those of the training set'
+        if not own or not names:
+            who = 'the training set' if own else 'the file'
+            told = f'their order was not checked: {who} tells no class names'
+        print_log(f'class vectors {file}: {told}', 'current')
+
+
 def names_of(dataset) -> tuple[str, ...] | None:
     """The class names that a dataset, or one in its wrappers, tells; else None."""
     while dataset is not None:
@@ -143,17 +177,19 @@ def innermost(dataset):
     return dataset
 
 
-def first_difference(first: str, names, second: str, others) -> str:
+def first_difference(first: str, names, second: str, others, key=str) -> str:
     """One line about the first difference of two lists of names; '' if there is none.
+
+    Names count as equal if ``key`` makes the same of them.
 
     Example:
         >>> first_difference('train', ('ant', 'bee'), 'test', ('ant', 'cat'))
         "class 1 is 'bee' in the train (2 classes), but 'cat' in the test (2 classes)"
     """
-    if not names or not others or tuple(names) == tuple(others):
+    if not names or not others or list(map(key, names)) == list(map(key, others)):
         return ''
     pairs = enumerate(zip(names, others))
-    k = next((k for k, (a, b) in pairs if a != b), min(len(names), len(others)))
+    k = next((k for k, (a, b) in pairs if key(a) != key(b)), min(len(names), len(others)))
 
     def told(which: str, own) -> str:
         what = repr(own[k]) if k < len(own) else 'no class'

@@ -216,6 +216,6 @@ def _check_inner(inner: nn.Module) -> None:
         raise TypeError(
             f'head must be a TripartiteHead or one of its presets, got {type(inner).__name__}'
         )
-    for name in ('cal_acc', 'keep_features'):
+    for name in ('cal_acc', 'keep_features', 'init_cfg'):  # mmengine looks into no nn.ModuleList
         if getattr(inner, name):
             raise ValueError(f'{name} has no effect in an expert: give it to ExpertsHead')
