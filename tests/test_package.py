@@ -115,7 +115,7 @@ def test_a_checkout_without_links_says_so(tmp_path, monkeypatch, capsys):
 def test_the_command_knows_tools_and_configs(capsys):
     # That it starts them is seen in .ci/run, which trains so from the wheel.
     known = command.tools()
-    names = {p.stem for p in (ROOT / 'tools').rglob('*.py') if '__main__' in p.read_text()}
+    names = {p.stem for p in (ROOT / 'tools').rglob('*.py') if 'if __name__' in p.read_text()}
     assert {'train', 'analyze_model', 'split_folder'} <= set(known) == names
     assert command.resolve('--work-dir') == '--work-dir'
     assert Path(command.resolve(f'mmlt::{DIGITS}')).read_bytes()

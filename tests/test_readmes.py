@@ -108,7 +108,7 @@ def test_the_front_page_has_the_numbers_of_the_records():
 
 
 def cells(text: str) -> list[list[str]]:
-    lines = (line for line in text.splitlines() if line.startswith('| '))
+    lines = (line for line in text.splitlines() if re.match(r'\| (?!---)', line))
     return [[cell.strip() for cell in line.strip('|').split('|')] for line in lines]
 
 

@@ -1,8 +1,8 @@
-# BCE3S in two stages on the digits with a network of 98,000 weights; nothing to download.
+# BCE3S in two stages on the digits with a network of 109,000 weights; nothing to download.
 #
 #   python tools/train.py configs/bce3s/resnet14_digits-lt.py
 #
-# A checkpoint of it comes with the package, examples/resnet14_digits-lt.pth: for a first look at
+# A checkpoint of it and its log come with the package: for a first look at
 # test, predict and analyze_model. Settings are those of ResNet-20, nothing was chosen for it.
 _base_ = './resnet20_digits-lt.py'
 
