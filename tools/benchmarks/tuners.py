@@ -4,9 +4,9 @@
 
 The foundation is configs/lift/foundation_vit-tiny_digits.py, which has learned balanced digits
 upside down; it is trained first unless a file is given. All methods begin with its class means and
-have balanced softmax and LIFT's schedule. Each rate is tried once (seed 0) on the training images
-that digits-lt-if50 leaves; with the best one seeds 0, 1 and 2 are tested on the test images. What
-stands in results/tuner_trials.json is not run again.
+have balanced softmax and LIFT's schedule. Each rate is tried with seeds 0 and 1 on the training
+images that digits-lt-if50 leaves; with the best one seeds 0, 1 and 2 are tested on the test images.
+A run whose result stands in the work dir is not run again.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import resource
 import statistics
 from pathlib import Path
 
-from _results import FOLDER, save
+from _results import save
 from _trials import TOOLS, last_epoch
 from digits_trials import REST
 from mmengine.config import Config
@@ -67,23 +67,28 @@ def main() -> None:
 
 
 def best_rates(work_dir: Path, start: Path) -> dict[str, dict[float, float]]:
-    """Macro accuracy on the validation images, by method and rate."""
-    path = FOLDER / 'tuner_trials.json'
-    rows = json.loads(path.read_text())['rows'] if path.exists() else []
-    rows = [row for row in rows if len(row) == 1 + len(RATES)]
+    """Macro accuracy on the validation images, mean of two seeds, by method and rate."""
+    found, rows = {}, []
     for name in METHODS:
-        if any(row[0] == name for row in rows):
-            continue
-        found = [run(name, start, rate, 0, work_dir, REST)[0]['macro'] for rate in RATES]
-        rows.append([name, *found])
-        title = 'macro accuracy on validation images, seed 0, by the rate'
+        found[name] = {
+            rate: statistics.mean(
+                float(run(name, start, rate, seed, work_dir, REST)[0]['macro'])
+                for seed in SEEDS[:2]
+            )
+            for rate in RATES
+        }
+        rows.append([name, *(f'{value:.2f}' for value in found[name].values())])
+        title = 'macro accuracy on validation images, mean of two seeds, by the rate'
         save('tuner_trials', title, ['trained', *RATES], rows)
-    return {row[0]: dict(zip(RATES, map(float, row[1:]))) for row in rows}
+    return found
 
 
 def run(name, start, rate, seed, work_dir, validation=None) -> tuple[dict, float]:
     """One training: the columns of its last epoch, and the CPU seconds that it took."""
     folder = work_dir / f'{name}_{rate}_{seed}{"_validation" * bool(validation)}'.replace(' ', '-')
+    result = folder / 'result.json'
+    if result.exists():
+        return tuple(json.loads(result.read_text()))
     folder.mkdir(parents=True, exist_ok=True)
     cfg = config(name, start)
     if validation:
@@ -94,7 +99,9 @@ def run(name, start, rate, seed, work_dir, validation=None) -> tuple[dict, float
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     columns = last_epoch(folder / 'config.py', folder, '--cfg-options', f'randomness.seed={seed}')
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return columns, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    result.write_text(json.dumps([columns, seconds]))
+    return columns, seconds
 
 
 def config(name: str, start: Path) -> Config:
