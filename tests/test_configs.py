@@ -47,6 +47,8 @@ def train_one_step(cfg):
         if hasattr(companion, 'network'):  # a teacher without a checkpoint
             companion._build()
             companion.loaded = True
+    if hasattr(model, 'tuner'):
+        model.loaded = True  # a backbone without a checkpoint
     size = cfg.model.backbone.get('img_size', 64)
     images = torch.randint(256, (2, 3, size, size), dtype=torch.uint8)
     if cfg.data_preprocessor.get('views') == 'pipeline':
@@ -78,7 +80,7 @@ def test_model_of_config_trains_one_step(leaf):
         head.neck.size = 4096
     if head.get('queue_size', 0) > 4096:
         head.queue_size, head.neck.base = head.num_classes + 100, 1
-    if cfg.model.backbone.type == 'VisionTransformer':
+    if backbone.type == 'VisionTransformer' and isinstance(backbone.arch, str):
         cfg.model.backbone.arch = dict(
             embed_dims=768, num_layers=2, num_heads=12, feedforward_channels=3072
         )

@@ -5,6 +5,7 @@
 _base_ = [
     '../_base_/models/vit-tiny_digits.py',
     '../_base_/datasets/digits-lt.py',
+    '../_base_/schedules/foundation_digits_60e.py',
     '../_base_/default_runtime.py',
 ]
 
@@ -32,13 +33,3 @@ val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 val_evaluator = dict(class_counts=class_counts)
 test_evaluator = val_evaluator
-
-optim_wrapper = dict(optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05))
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, end=5, by_epoch=True, convert_to_iter_based=True),
-    dict(type='CosineAnnealingLR', T_max=55, begin=5, end=60, by_epoch=True),
-]
-auto_scale_lr = dict(base_batch_size=64)
-train_cfg = dict(by_epoch=True, max_epochs=60, val_interval=60)
-val_cfg = dict()
-test_cfg = dict()

@@ -23,6 +23,15 @@ def fold_tuner(model: nn.Module, cfg: Config, checkpoint: dict) -> dict:
     Raises:
         CheckpointError: another model.
         ValueError: a tuner that cannot be folded (AdaptFormer, VisualPrompts).
+
+    Example:
+        >>> from mmpretrain.registry import MODELS
+        >>> vit = dict(type='VisionTransformer', arch='deit-tiny', img_size=32)
+        >>> head = dict(type='LinearClsHead', num_classes=3, in_channels=192)
+        >>> spec = dict(type='TunedClassifier', tuner=dict(type='LoRA'), backbone=vit, head=head)
+        >>> folded = fold_tuner(MODELS.build(spec), Config(dict(model=spec)), {})
+        >>> any('tuner' in name for name in folded['state_dict'])
+        False
     """
     if not hasattr(model, 'fold_tuner'):
         raise CheckpointError(f'{type(model).__name__} has no tuner to fold')

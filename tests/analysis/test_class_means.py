@@ -5,6 +5,7 @@ import runpy
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmpretrain.registry import MODELS
 
 import mmlt
@@ -15,6 +16,12 @@ from mmlt.models.class_vectors import load_class_vectors
 ROOT = f'{mmlt.__path__[0]}/..'
 CONFIG = f'{ROOT}/configs/baselines/ce_resnet20_digits-lt.py'
 COUNTS = [9, 7, 5, 4, 3, 3, 2, 2, 1, 1]
+
+
+@pytest.fixture(autouse=True)
+def own_logger():
+    """A logger without the closed log file of another test's run."""
+    MMLogger._instance_dict.clear()
 
 
 def config(**options) -> Config:

@@ -1,7 +1,5 @@
 """Flip TTA: which images it sees, what it averages, what it leaves alone."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ from mmpretrain.registry import DATASETS, MODELS
 from mmpretrain.structures import DataSample
 
 import mmlt  # noqa: F401
+from mmlt.engine.augmented_test import with_tta
 from mmlt.models.tta import AverageLogitsTTA
 
 ROOT = Path(__file__).parents[2]
@@ -26,23 +25,10 @@ def scope():
 
 
 @pytest.fixture(scope='module')
-def tool():
-    """tools/test.py as a module."""
-    sys.path.insert(0, str(ROOT / 'tools'))
-    try:
-        spec = importlib.util.spec_from_file_location('mmlt_test_tool', ROOT / 'tools/test.py')
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.pop(0)
-    return module
-
-
-@pytest.fixture(scope='module')
-def cfg(tool):
+def cfg():
     cfg = Config.fromfile(ROOT / 'configs/baselines/ce_resnet20_digits-lt.py')
     cfg.model.head.keep_features = True
-    return tool.with_tta(cfg)
+    return with_tta(cfg, '--tta')
 
 
 def batch_of(cfg, number: int) -> dict:

@@ -33,7 +33,7 @@ def foundation(tmp_path_factory):
     """A foundation that has learned nothing yet, and its class means."""
     folder = tmp_path_factory.mktemp('foundation')
     base, vectors = folder / 'foundation.pth', folder / 'means.pth'
-    torch.manual_seed(0)
+    torch.manual_seed(11)  # not the seed of the runs: a test would build the same weights
     model = Config.fromfile(ROOT / 'configs/lift/foundation_vit-tiny_digits.py').model
     torch.save(dict(state_dict=MODELS.build(model).state_dict()), base)
     result = tool('class_vectors.py', 'means', LIFT, '--out', vectors, '--cfg-options',
@@ -60,7 +60,7 @@ def test_log_says_what_is_trained_from_what(tuned, foundation):
     _, result = tuned
     log = result.stdout + result.stderr
     assert "AdaptFormer trains 2,836 parameters (2.09% of the backbone's 136,000, of which" in log
-    assert 'their 10 names are those of the training set' in log
+    assert 'their names are those of the training set' in log
     assert 'class means' in log
 
 

@@ -21,6 +21,13 @@ class SSF(Tuner):
 
     Source:
         Lian et al., NeurIPS 2022.
+
+    Example:
+        >>> from mmpretrain.models import VisionTransformer
+        >>> ssf = SSF()
+        >>> ssf.attach(VisionTransformer(arch='deit-tiny', img_size=32))
+        >>> len(ssf.layers)  # 12 blocks of six, patches, the last norm
+        74
     """
 
     def attach(self, backbone: nn.Module) -> None:
