@@ -2,7 +2,7 @@
 #
 #   python tools/test.py configs/baselines/la-posthoc_resnet32_cifar100-lt-if100.py CHECKPOINT
 #
-# No number in the DBM paper. Not run.
+# No number in the DBM paper. Here: ../_tables_/README.md.
 _base_ = './ce_resnet32_cifar100-lt-if100.py'
 
 # Trains as ce_resnet32_cifar100-lt-if100.py, whose checkpoints fit.

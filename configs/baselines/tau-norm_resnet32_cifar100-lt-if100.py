@@ -3,7 +3,7 @@
 #
 #   python tools/test.py configs/baselines/tau-norm_resnet32_cifar100-lt-if100.py CHECKPOINT
 #
-# Choose tau on images that are not the test's. Not run.
+# Choose tau on images that are not the test's. Here, with tau 1: ../_tables_/README.md.
 _base_ = './ce_resnet32_cifar100-lt-if100.py'
 
 model = dict(head=dict(classifier=dict(type='TauNormLinear', tau=1.0)))
