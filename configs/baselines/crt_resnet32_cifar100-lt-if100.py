@@ -3,7 +3,8 @@
 #   python tools/train_two_stage.py configs/baselines/ce_resnet32_cifar100-lt-if100.py \
 #       configs/baselines/crt_resnet32_cifar100-lt-if100.py --work-dir work_dirs/crt
 #
-# Rate and decay are ours; ten epochs with cosine are Kang's on ImageNet-LT. Here: ../_tables_/README.md.
+# Rate and decay are ours; ten epochs with cosine are Kang's on ImageNet-LT.
+# Here: ../_tables_/README.md.
 _base_ = './ce_resnet32_cifar100-lt-if100.py'
 
 default_hooks = dict(

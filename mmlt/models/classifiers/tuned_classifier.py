@@ -22,9 +22,8 @@ class TunedClassifier(ImageClassifier):
 
     What the tuner does not train of the backbone has no gradient and stays bit for bit as it was
     loaded; the backbone is in evaluation mode. Neck and head are trained. Weights of the backbone
-    keep their names, so whatever loads into an ``ImageClassifier`` loads here: by
-    ``backbone.init_cfg`` or ``load_from``. A training on a backbone that nothing has loaded is
-    refused.
+    keep their names, so whatever loads into the backbone of an ``ImageClassifier`` loads here, by
+    ``backbone.init_cfg``. A training on a backbone that nothing has loaded is refused.
 
     Args:
         tuner (dict): ``dict(type='AdaptFormer')``, ``LoRA``, ``BitFit``, ``SSF``,
@@ -69,7 +68,7 @@ class TunedClassifier(ImageClassifier):
         """Load the backbone and say what is trained."""
         super().init_weights()
         self._hash = None
-        self.loaded = self.loaded or _is_pretrained(self.backbone)
+        self.loaded = self.loaded or _checkpoint_of(self.backbone) is not None
         print_log(self.describe(), logger='current')
 
     def describe(self) -> str:
@@ -104,7 +103,7 @@ class TunedClassifier(ImageClassifier):
             raise ValueError(
                 'TunedClassifier freezes a backbone that nothing has trained: name its weights, '
                 "model.backbone.init_cfg=dict(type='Pretrained', checkpoint=FILE, "
-                "prefix='backbone.') or load_from=FILE"
+                "prefix='backbone.')"
             )
         return super().loss(inputs, data_samples)
 
@@ -163,7 +162,8 @@ class TunedClassifier(ImageClassifier):
         if self.backbone_sha256() == wanted:
             return
         tried = 'model.backbone.init_cfg names no checkpoint'
-        if _is_pretrained(self.backbone):
+        file = _checkpoint_of(self.backbone)
+        if file is not None:
             # A test does not initialise weights.
             self.backbone._is_init = False
             self.backbone.init_weights()
@@ -171,8 +171,7 @@ class TunedClassifier(ImageClassifier):
             if self.backbone_sha256() == wanted:
                 self.loaded = True
                 return
-            tried = f'that of model.backbone.init_cfg, {self.backbone.init_cfg["checkpoint"]}, is '
-            tried += f'{self._hash[:16]}'
+            tried = f'that of model.backbone.init_cfg, {file}, is {self._hash[:16]}'
         raise CheckpointError(
             'the checkpoint holds a tuner and a head alone; they were trained on the backbone with '
             f'SHA-256 {wanted[:16]}..., but {tried}. Set '
@@ -196,7 +195,8 @@ def _leave_out_frozen(model, state_dict, prefix, local_metadata) -> None:
         state_dict[prefix + _HASH] = torch.tensor(list(digest), dtype=torch.uint8)
 
 
-def _is_pretrained(module) -> bool:
-    """Whether its ``init_cfg`` loads weights from a checkpoint."""
-    spec = getattr(module, 'init_cfg', None)
-    return isinstance(spec, dict) and spec.get('type') == 'Pretrained'
+def _checkpoint_of(module) -> str | None:
+    """The file from which the ``init_cfg`` of a module loads weights."""
+    given = getattr(module, 'init_cfg', None) or []
+    specs = [given] if isinstance(given, dict) else given
+    return next((spec['checkpoint'] for spec in specs if spec.get('type') == 'Pretrained'), None)
