@@ -8,6 +8,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from mmpretrain.registry import MODELS
 
 from mmlt.checkpoint import TRAINING_ONLY, check_weights
+from mmlt.models.classifiers.tuned_classifier import BACKBONE_HASH
 
 
 def use_scope(cfg: Config) -> None:
@@ -36,7 +37,7 @@ def open_model(cfg: Config, checkpoint: str):
     model = copy.deepcopy(cfg.model)
     model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
     state = loaded.get('state_dict', loaded)
-    if 'backbone_sha256' not in state:  # the checkpoint of a tuner needs its backbone
+    if BACKBONE_HASH not in state:  # the checkpoint of a tuner needs its backbone
         model.get('backbone', {}).pop('init_cfg', None)
     counts = state.get('head.class_counts')
     if counts is not None and 'class_counts' in model.get('head', {}):

@@ -4,6 +4,7 @@ from copy import deepcopy
 
 from mmengine.config import Config, ConfigDict
 
+from mmlt.config_file import with_pipeline
 from mmlt.datasets.transforms import PLACES
 
 
@@ -21,13 +22,9 @@ def with_tta(cfg: Config, flag: str) -> Config:
     # A config of classes may have no default scope, in which names are looked for.
     scope = '' if cfg.get('default_scope') else 'mmpretrain.'
     cfg.setdefault('tta_model', dict(type=f'{scope}AverageLogitsTTA'))
-    dataset = cfg.test_dataloader.dataset
-    while 'pipeline' not in dataset:
-        if not isinstance(dataset.get('dataset'), dict):
-            raise ValueError(
-                f'error: {flag} needs one pipeline, {dataset.type} has none or several'
-            )
-        dataset = dataset.dataset  # of a wrapper, such as LongTailedDataset
+    dataset = with_pipeline(cfg.test_dataloader.dataset)
+    if 'pipeline' not in dataset:
+        raise ValueError(f'{flag} needs one pipeline, {dataset.type} has none or several')
     if flag == '--tta' and 'tta_pipeline' in cfg:
         if not any('TestTimeAug' in str(step['type']) for step in cfg.tta_pipeline):
             raise ValueError('--tta: tta_pipeline must end with a TestTimeAug')

@@ -91,6 +91,19 @@ def merge_spec(defaults: dict | None, given):
     return {**defaults, **given}
 
 
+def pretrained_file(module: nn.Module) -> str | None:
+    """The file from which a module's own ``init_cfg`` loads weights, if it does.
+
+    Example:
+        >>> from mmengine.model import BaseModule
+        >>> pretrained_file(BaseModule(init_cfg=dict(type='Pretrained', checkpoint='clip.pth')))
+        'clip.pth'
+    """
+    given = getattr(module, 'init_cfg', None) or []
+    specs = [given] if isinstance(given, dict) else given
+    return next((spec['checkpoint'] for spec in specs if spec.get('type') == 'Pretrained'), None)
+
+
 def _name(kind) -> str:
     # 'mmpretrain.SigmoidPairLoss' and the class itself are the same type.
     return kind.rpartition('.')[2] if isinstance(kind, str) else kind.__name__

@@ -7,7 +7,7 @@ from torch import nn
 
 from mmlt.engine.bare_model import bare_model
 from mmlt.engine.hooks.epoch_switch_hook import EpochSwitchHook
-from mmlt.models.build import build_part, merge_spec
+from mmlt.models.build import build_part, merge_spec, pretrained_file
 from mmlt.models.data_preprocessors.multi_view import VIEWS
 from mmlt.models.heads import TripartiteHead
 from mmlt.models.heads.parts import part_spec
@@ -82,10 +82,8 @@ class ClassifierRetrainingHook(EpochSwitchHook):
             raise TypeError(f'reset=True needs a classifier with reset_parameters, got {name}')
         if self.views[:1] != ('plain',) or not set(self.views) <= set(VIEWS):
             raise ValueError(f"views must be 'plain' and then others of {VIEWS}, got {self.views}")
-        init_cfg = getattr(model.backbone, 'init_cfg', None) or {}
-        specs = init_cfg if isinstance(init_cfg, list) else [init_cfg]
-        pretrained = any(spec.get('type') == 'Pretrained' for spec in specs)
-        if self.begin_epoch == 0 and not (runner.epoch or runner._load_from or pretrained):
+        loaded = runner.epoch or runner._load_from or pretrained_file(model.backbone)
+        if self.begin_epoch == 0 and not loaded:
             raise ValueError(
                 'ClassifierRetrainingHook with begin_epoch=0 freezes the backbone from the start: '
                 'name the checkpoint of the first stage, --cfg-options load_from=CHECKPOINT'

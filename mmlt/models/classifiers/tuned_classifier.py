@@ -9,10 +9,10 @@ from mmpretrain.models.classifiers import ImageClassifier
 from mmpretrain.registry import MODELS
 
 from mmlt.checkpoint import CheckpointError
-from mmlt.models.build import build_part
+from mmlt.models.build import build_part, pretrained_file
 from mmlt.models.tuners import Tuner
 
-_HASH = 'backbone_sha256'
+BACKBONE_HASH = 'backbone_sha256'  # an entry of checkpoints of trained parts
 SAVED = ('all', 'trained')
 
 
@@ -68,7 +68,7 @@ class TunedClassifier(ImageClassifier):
         """Load the backbone and say what is trained."""
         super().init_weights()
         self._hash = None
-        self.loaded = self.loaded or _checkpoint_of(self.backbone) is not None
+        self.loaded = self.loaded or pretrained_file(self.backbone) is not None
         print_log(self.describe(), logger='current')
 
     def describe(self) -> str:
@@ -148,7 +148,7 @@ class TunedClassifier(ImageClassifier):
 
     def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
         place = f'{prefix}backbone.'
-        wanted = state_dict.pop(prefix + _HASH, None)
+        wanted = state_dict.pop(prefix + BACKBONE_HASH, None)
         if wanted is not None:
             self._check_backbone(bytes(wanted.tolist()).hex())
             state_dict |= {place + name: value for name, value in self.frozen().items()}
@@ -162,7 +162,7 @@ class TunedClassifier(ImageClassifier):
         if self.backbone_sha256() == wanted:
             return
         tried = 'model.backbone.init_cfg names no checkpoint'
-        file = _checkpoint_of(self.backbone)
+        file = pretrained_file(self.backbone)
         if file is not None:
             # A test does not initialise weights.
             self.backbone._is_init = False
@@ -192,11 +192,4 @@ def _leave_out_frozen(model, state_dict, prefix, local_metadata) -> None:
         for name in model.frozen():
             state_dict.pop(f'{prefix}backbone.{name}', None)
         digest = bytes.fromhex(model.backbone_sha256())
-        state_dict[prefix + _HASH] = torch.tensor(list(digest), dtype=torch.uint8)
-
-
-def _checkpoint_of(module) -> str | None:
-    """The file from which the ``init_cfg`` of a module loads weights."""
-    given = getattr(module, 'init_cfg', None) or []
-    specs = [given] if isinstance(given, dict) else given
-    return next((spec['checkpoint'] for spec in specs if spec.get('type') == 'Pretrained'), None)
+        state_dict[prefix + BACKBONE_HASH] = torch.tensor(list(digest), dtype=torch.uint8)
