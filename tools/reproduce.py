@@ -4,8 +4,8 @@
 
 A row is a config, options and seeds. What is finished is never started again: its JSON lies in
 ``configs/<method>/results``. What was interrupted goes on from its last checkpoint; a row that
-needs another waits for it. Ctrl-C and SIGTERM stop the runs in order: start the same line again.
-tools/render_results.py then prints the tables.
+needs another, or begins as another, waits for it. Ctrl-C and SIGTERM stop the runs in order: start
+the same line again. tools/render_results.py then prints the tables.
 """
 
 import argparse
@@ -59,7 +59,10 @@ def runs_of(table, args) -> list[Run]:
         if (needed := names[name].needs) and needed not in wanted:
             wanted.append(needed)
     return [
-        Run(row, seed, Path(args.work_dir), args.fast, args.batch_augment)
+        Run(
+            *(row, seed, Path(args.work_dir), args.fast, args.batch_augment),
+            kept_epochs=frozenset(table.kept_epochs(row)),
+        )
         for row in table.rows
         if row.name in wanted
         for seed in row.seeds
@@ -97,9 +100,12 @@ class Worker:
             while not self.stopped:
                 for run in list(self.waiting):
                     needed = self.needed(run)
+                    base = run.base and self.by_key.get((run.base.row.name, run.seed))
                     if needed in self.failed:
                         self.waiting.remove(run)
                         self.failed[run] = f'needs {needed.name}, which failed'
+                    elif base in self.waiting or base in self.active:
+                        continue
                     elif needed is None or needed.record() is not None:
                         self.waiting.remove(run)
                         self.active[run] = None
@@ -123,6 +129,7 @@ class Worker:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 return f'another tool is at it ({run.work_dir} is locked)'
+            run.start()
             needed = self.needed(run)
             config = run.write_config(needed)
             weights = needed.last_checkpoint() if run.row.weights else None

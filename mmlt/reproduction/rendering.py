@@ -42,7 +42,7 @@ def render_table(table: Table, find) -> str:
     lines = [f'| {line} |' for line in lines]
     remarks = {}
     for row in table.rows:
-        remarks.setdefault(_remark(row), []).append(row.name)
+        remarks.setdefault(_remark(row, records_of(row, find)), []).append(row.name)
     remarks = [f'- {"; ".join(names)}: {text}' for text, names in remarks.items() if text]
     notes = _notes([r for row in table.rows for r in records_of(row, find)])
     return '\n'.join([*lines, '', *notes, *remarks]).rstrip() + '\n'
@@ -93,8 +93,10 @@ def _mean(values: list) -> str:
     return mean if len(values) == 1 else f'{mean} ± {statistics.stdev(values):.2f}'
 
 
-def _remark(row: Row) -> str:
+def _remark(row: Row, records: list[dict]) -> str:
     words = [row.reason] if row.reason else []
+    if origin := next((r['begins_as'] for r in records if r.get('begins_as')), None):
+        words.append('its first {epoch} epochs are those of {row}'.format(**origin))
     if row.trials:
         words.append(f'settings chosen on {row.chosen_on} images, {row.trials} trials')
     return '; '.join(words)

@@ -5,14 +5,16 @@ import json
 import platform
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from mmengine.config import Config
 
 from mmlt import checkpoint
+from mmlt.files import write_whole
 from mmlt.reproduction.record import read_record, write_record
+from mmlt.reproduction.shared_start import keep_checkpoint
 from mmlt.reproduction.table import Row
 
 # What a config says that changes no number of a run.
@@ -33,6 +35,7 @@ class Run:
         root (Path): Folder of the work dirs.
         fast (str, optional): ``--fast`` of tools/train.py.
         batch_augment (bool): ``--batch-augment`` of tools/train.py.
+        kept_epochs (set[int]): Epochs whose checkpoints stay, for rows that begin as this one.
     """
 
     row: Row
@@ -40,6 +43,7 @@ class Run:
     root: Path
     fast: str | None = None
     batch_augment: bool = False
+    kept_epochs: frozenset = frozenset()
 
     @cached_property
     def name(self) -> str:
@@ -61,8 +65,7 @@ class Run:
     @cached_property
     def config(self) -> Config:
         """The config with the row's options, the seed, and the metrics of a record."""
-        cfg = Config.fromfile(self.row.config)
-        cfg.merge_from_dict(self.row.options)
+        cfg = self.row.settings
         cfg.merge_from_dict({'randomness.seed': self.seed})
         evaluators = cfg.test_evaluator
         evaluators = [evaluators] if isinstance(evaluators, dict) else list(evaluators)
@@ -115,10 +118,47 @@ class Run:
         cfg = self.config.copy()
         if needed is not None and self.row.load_from:
             cfg.merge_from_dict({self.row.hand_over or 'load_from': str(needed.last_checkpoint())})
+        for epoch in sorted(self.kept_epochs):
+            keep_checkpoint(cfg, epoch, str(self.work_dir / 'kept'))
         path = self.work_dir / 'row.py'
         path.parent.mkdir(parents=True, exist_ok=True)
         cfg.dump(path)
         return path
+
+    def start(self) -> None:
+        """Before the first sitting and after each break: whose run is it, and where it goes on.
+
+        Raises:
+            ValueError: The work dir holds a run of other settings, such as another precision.
+        """
+        note = self.work_dir / 'fingerprint'
+        if self.last_checkpoint() is not None:
+            if note.exists() and note.read_text() != self.fingerprint:
+                raise ValueError(
+                    f'{self.work_dir} holds a run of other settings (--fast, --batch-augment, or a '
+                    'config that has changed): give those, another --work-dir, or remove it'
+                )
+        elif kept := self.kept_by_base():
+            origin = dict(row=self.row.begins_as.name, epoch=self.row.shared_epochs)
+            write_whole(self.work_dir / kept.name, kept.read_bytes())
+            write_whole(self.work_dir / 'begins_as.json', json.dumps(origin))
+            write_whole(self.work_dir / 'last_checkpoint', kept.name)
+        write_whole(note, self.fingerprint)
+
+    @property
+    def base(self) -> 'Run | None':
+        """The run that this one begins as."""
+        row = self.row.begins_as
+        return row and replace(self, row=row, kept_epochs=frozenset())
+
+    def kept_by_base(self) -> Path | None:
+        """The checkpoint from which this run may go on, if its base has come there."""
+        if (base := self.base) is None:
+            return None
+        path = base.work_dir / 'kept' / base.name / f'epoch_{self.row.shared_epochs}.pth'
+        note = base.work_dir / 'fingerprint'
+        ours = note.is_file() and note.read_text() == base.fingerprint
+        return path if ours and path.is_file() else None
 
     def train_command(self, tools: Path, config: Path) -> list[str]:
         """The command that trains, or goes on training."""
@@ -140,9 +180,13 @@ class Run:
     def finish(self, draw: str, weights: Path) -> dict:
         """Write the record of a run that has been trained and tested."""
         last = json.loads(self.metrics.read_text())
+        sittings, origin = self.work_dir / 'sittings.json', self.work_dir / 'begins_as.json'
         history = {} if self.row.weights else curve_of(weights, last['shot/all'])
+        if origin.exists() and self.kept_by_base():
+            # The kept checkpoint is older than the validation of its epoch; a later one has it.
+            shared = curve_of(self.base.last_checkpoint()).items()
+            history |= {epoch: value for epoch, value in shared if epoch <= self.row.shared_epochs}
         best = max(history, key=history.get) if history else None
-        sittings = self.work_dir / 'sittings.json'
         record = dict(
             row=self.row.name,
             config=self.row.config.name,
@@ -153,6 +197,7 @@ class Run:
             chosen_on=self.row.chosen_on,
             trials=self.row.trials,
             needs=self.row.needs,
+            begins_as=json.loads(origin.read_text()) if origin.exists() else None,
             fingerprint=self.fingerprint,
             draw=draw,
             last=last,
@@ -170,16 +215,16 @@ class Run:
         return record
 
 
-def curve_of(path: Path, last: float) -> dict[int, float]:
+def curve_of(path: Path, last: float | None = None) -> dict[int, float]:
     """Accuracy over all classes by epoch, from the notes that the last checkpoint carries.
 
-    It was written before the validation of its own epoch, whose accuracy is ``last``. The
+    It was written before the validation of its own epoch, whose accuracy is ``last``, if given. The
     validation of an epoch in which a run was stopped is not there.
     """
     content = checkpoint.load(str(path), map_location='cpu')
     history = content['message_hub'].get('runtime_info', {}).get('shot_history', {})
     curve = {int(epoch): values['shot/all'] for epoch, values in history.items()}
-    return curve | {content['meta']['epoch']: last}
+    return curve if last is None else curve | {content['meta']['epoch']: last}
 
 
 def revision() -> str:

@@ -1,14 +1,17 @@
 """A table: a small file of rows, each a config, its options, its seeds and the paper's number."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from mmengine.config import Config
 
+from mmlt.reproduction.shared_start import shared_epochs
+
 _TABLE_KEYS = {'title', 'source', 'seeds', 'options', 'readme', 'rows'}
 _ROW_KEYS = {
     *('name', 'config', 'options', 'seeds', 'paper', 'load_from', 'weights', 'reason'),
-    *('chosen_on', 'trials', 'hand_over'),
+    *('chosen_on', 'trials', 'hand_over', 'begins_as'),
 }
 CHOSEN_ON = ('paper', 'validation', 'test')
 
@@ -31,6 +34,9 @@ class Row:
         chosen_on (str): Where the settings are from: 'paper', 'validation' (a part of the training
             set), or 'test', which no table may rank.
         trials (int): How many settings were tried, where none is from the paper.
+        begins_as (Row, optional): The row above that this one is until its class weights begin
+            (:func:`shared_epochs`; a table file has its name). A run goes on from the checkpoint
+            that the other one has kept, or trains those epochs itself where there is none.
     """
 
     name: str
@@ -44,6 +50,19 @@ class Row:
     reason: str | None = None
     chosen_on: str = 'paper'
     trials: int = 0
+    begins_as: 'Row | None' = None
+
+    @property
+    def settings(self) -> Config:
+        """The config with the options."""
+        cfg = Config.fromfile(self.config)
+        cfg.merge_from_dict(self.options)
+        return cfg
+
+    @cached_property
+    def shared_epochs(self) -> int:
+        """Epochs that are those of ``begins_as``."""
+        return shared_epochs(self.settings, self.begins_as.settings) if self.begins_as else 0
 
     @property
     def needs(self) -> str | None:
@@ -60,6 +79,10 @@ class Table:
     source: str
     rows: tuple
     readme: Path | None = None
+
+    def kept_epochs(self, row: Row) -> set[int]:
+        """Epochs of a row from which other rows go on."""
+        return {other.shared_epochs for other in self.rows if other.begins_as is row}
 
 
 def read_table(path) -> Table:
@@ -85,7 +108,7 @@ def read_table(path) -> Table:
             raise ValueError(f'table {path} has no {key}')
     rows = []
     for number, spec in enumerate(content['rows'], start=1):
-        row = _read_row(path, number, spec, content)
+        row = _read_row(path, number, spec, content, rows)
         names = [known.name for known in rows]
         if row.name in names:
             raise ValueError(f'{path}, row {number}: the name {row.name!r} is there twice')
@@ -99,7 +122,7 @@ def read_table(path) -> Table:
     return Table(path, content['title'], content['source'], tuple(rows), readme)
 
 
-def _read_row(path: Path, number: int, spec: dict, table: dict) -> Row:
+def _read_row(path: Path, number: int, spec: dict, table: dict, above: list[Row]) -> Row:
     where = f'{path}, row {number}'
     _refuse_unknown(spec, _ROW_KEYS, where)
     if not spec.get('name') or not spec.get('config'):
@@ -121,7 +144,23 @@ def _read_row(path: Path, number: int, spec: dict, table: dict) -> Row:
     if not seeds or not all(isinstance(seed, int) and seed >= 0 for seed in seeds):
         raise ValueError(f'{where}: seeds must be integers >= 0, got {seeds}')
     options = dict(table.get('options') or {}) | dict(spec.get('options') or {})
-    return Row(**(spec | dict(config=config, seeds=seeds, options=options)))
+    row = Row(**(spec | dict(config=config, seeds=seeds, options=options)))
+    return _with_base(row, above, where) if row.begins_as else row
+
+
+def _with_base(row: Row, above: list[Row], where: str) -> Row:
+    base = next((known for known in above if known.name == row.begins_as), None)
+    if base is None or row.needs or base.needs:
+        raise ValueError(
+            f'{where} ({row.name}) begins as {row.begins_as!r}: that must be a row above it, and '
+            'neither may have load_from or weights'
+        )
+    row = replace(row, begins_as=base)
+    try:
+        row.shared_epochs  # noqa: B018  (looks at both configs)
+    except ValueError as error:
+        raise ValueError(f'{where} ({row.name}) does not begin as {base.name!r}: {error}') from None
+    return row
 
 
 def _refuse_unknown(found: dict, known: set, where: str) -> None:

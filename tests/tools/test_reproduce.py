@@ -203,6 +203,83 @@ def test_a_checkpoint_is_handed_over_to_the_key_that_the_row_names(finished, tmp
         read_table(folder / 'table.py')
 
 
+def branching(folder):
+    """A table of three rows: CE; CE-DRW as it is, and as it begins as CE."""
+    make(folder)
+    hook = "dict(reweighting=dict(type='DeferredReweightingHook', begin_epoch=2))"
+    (folder / 'drw.py').write_text(f"_base_ = 'ce.py'\ndefault_hooks = {hook}\n")
+    (folder / 'whole.py').write_text("_base_ = 'drw.py'\n")
+    rows = (
+        "    dict(name='DRW', config='drw.py', begins_as='CE'),\n"
+        "    dict(name='whole', config='whole.py'),\n]\n"
+    )
+    above = TABLE.partition("    dict(name='tau'")[0]
+    (folder / 'table.py').write_text(above + rows)
+    return folder
+
+
+def test_a_row_that_begins_as_another_ends_as_if_it_had_been_trained_whole(tmp_path):
+    folder = branching(tmp_path)
+    words = [*TOOL, 'table.py', '--work-dir', 'runs', '--jobs', '2']
+    done = call(words, folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    runs = {name: run_of(folder, name) for name in ('CE', 'DRW', 'whole')}
+    weights = {
+        name: torch.load(run.last_checkpoint(), weights_only=True)['state_dict']
+        for name, run in runs.items()
+    }
+    assert all(torch.equal(v, weights['whole'][k]) for k, v in weights['DRW'].items())
+    assert any(not torch.equal(v, weights['CE'][k]) for k, v in weights['DRW'].items())
+    # It did train the last of three epochs alone, and says whose the others are.
+    log = (runs['DRW'].work_dir / 'train.log').read_text()
+    assert 'Epoch(train) [3]' in log
+    assert 'Epoch(train) [2]' not in log
+    record, whole = runs['DRW'].record(), runs['whole'].record()
+    assert record['begins_as'] == dict(row='CE', epoch=2)
+    assert whole['begins_as'] is None
+    assert {key: record[key] for key in ('last', 'best', 'curve', 'draw')} == {
+        key: whole[key] for key in ('last', 'best', 'curve', 'draw')
+    }
+    table = read_table(folder / 'table.py')
+    rendered = render_table(table, lambda row, seed: Run(row, seed, folder).record_path)
+    assert '- DRW: its first 2 epochs are those of CE' in rendered
+    # What CE has kept is of CE with these settings alone.
+    shutil.rmtree(runs['DRW'].work_dir)
+    assert runs['DRW'].kept_by_base() is not None
+    assert Run(runs['DRW'].row, 0, folder / 'runs', fast='eager').kept_by_base() is None
+    assert Run(runs['DRW'].row, 1, folder / 'runs').kept_by_base() is None
+
+
+def test_a_run_does_not_go_on_with_another_precision(tmp_path):
+    folder = make(tmp_path)
+    run = run_of(folder)
+    run.work_dir.mkdir(parents=True)
+    run.start()
+    (run.work_dir / 'epoch_1.pth').touch()
+    (run.work_dir / 'last_checkpoint').write_text('epoch_1.pth')
+    run.start()
+    done = call([*TOOL, 'table.py', '--work-dir', 'runs', '--fast', '--rows', 'CE'], folder)
+    assert done.returncode == 1
+    assert 'holds a run of other settings (--fast, --batch-augment' in done.stdout
+
+
+def test_a_row_that_does_not_begin_as_the_other_is_named(tmp_path):
+    folder = branching(tmp_path)
+    good = (folder / 'table.py').read_text()
+    bad = {
+        "config='drw.py', options={'train_cfg.max_epochs': 4}": r"differ in \['train_cfg'\]",
+        "config='ce.py'": 'one that begins at None and None',
+        "config='drw.py', load_from='CE'": 'neither may have load_from or weights',
+    }
+    for words, message in bad.items():
+        (folder / 'table.py').write_text(good.replace("config='drw.py'", words))
+        with pytest.raises(ValueError, match=message):
+            read_table(folder / 'table.py')
+    (folder / 'table.py').write_text(good.replace("begins_as='CE'", "begins_as='BS'"))
+    with pytest.raises(ValueError, match=r"\(DRW\) begins as 'BS': that must be a row above"):
+        read_table(folder / 'table.py')
+
+
 def test_two_tools_at_one_row_are_told_apart(tmp_path):
     import fcntl
 
