@@ -10,6 +10,7 @@ import time
 
 import pytest
 import torch
+from forked import fork, status_of
 from mmpretrain.registry import MODELS
 from tiny_run import tiny_run
 
@@ -109,8 +110,7 @@ def test_other_errors_keep_their_traceback():
 
 
 def test_a_reader_that_leaves_does_not_end_the_run():
-    child = os.fork()
-    if child == 0:
+    def work():
         reader, writer = os.pipe()
         os.dup2(writer, 1)
         os.close(writer)
@@ -123,7 +123,8 @@ def test_a_reader_that_leaves_does_not_end_the_run():
             os._exit(7)
 
         guarded(main)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+    assert status_of(fork(work)) == 7
 
 
 def test_hooks_are_added_where_a_config_has_none(tmp_path):
@@ -156,12 +157,11 @@ def test_a_config_in_a_checkpoint_is_not_run_by_a_resume(tmp_path):
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='the system tells children on Linux alone')
 def test_workers_end_with_the_run_that_is_killed(tmp_path):
-    child = os.fork()
-    if child == 0:
+    def work():
         os.setsid()
-        torch.set_num_threads(1)
         tiny_run(tmp_path, epochs=10_000, workers=2).train()
-        os._exit(0)
+
+    child = fork(work)
 
     def group() -> list[str]:
         found = []

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 import torch
+from forked import fork, status_of
 from mmengine.hooks import Hook
 from tiny_run import same, tiny_run, weights
 
@@ -170,12 +171,8 @@ def test_the_log_says_how_to_go_on(tmp_path, capsys):
 
 
 def test_a_second_signal_ends_at_once(tmp_path):
-    child = os.fork()
-    if child == 0:
-        sender = SignalAt(4, times=2)
-        tiny_run(tmp_path, custom_hooks=[sender]).train()
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+    run = lambda: tiny_run(tmp_path, custom_hooks=[SignalAt(4, times=2)]).train()  # noqa: E731
+    assert status_of(fork(run)) == -signal.SIGTERM
     assert not list(tmp_path.glob('interrupted*'))
 
 
