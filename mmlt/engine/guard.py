@@ -75,7 +75,7 @@ def guard_runner(runner, train: bool = True) -> None:
     """Register the hooks that guard a run, where its config has none of them."""
     wanted = [StrictLoadHook]
     if train:
-        wanted += [FiniteLossHook, ExactResumeHook, StopSignalHook]
+        wanted += [FiniteLossHook, StopSignalHook, ExactResumeHook]
     for hook in wanted:
         if not any(isinstance(known, hook) for known in runner.hooks):
             runner.register_hook(hook())

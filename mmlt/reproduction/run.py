@@ -182,10 +182,6 @@ class Run:
         last = json.loads(self.metrics.read_text())
         sittings, origin = self.work_dir / 'sittings.json', self.work_dir / 'begins_as.json'
         history = {} if self.row.weights else curve_of(weights, last['shot/all'])
-        if origin.exists() and self.kept_by_base():
-            # The kept checkpoint is older than the validation of its epoch; a later one has it.
-            shared = curve_of(self.base.last_checkpoint()).items()
-            history |= {epoch: value for epoch, value in shared if epoch <= self.row.shared_epochs}
         best = max(history, key=history.get) if history else None
         record = dict(
             row=self.row.name,
@@ -215,16 +211,15 @@ class Run:
         return record
 
 
-def curve_of(path: Path, last: float | None = None) -> dict[int, float]:
+def curve_of(path: Path, last: float) -> dict[int, float]:
     """Accuracy over all classes by epoch, from the notes that the last checkpoint carries.
 
-    It was written before the validation of its own epoch, whose accuracy is ``last``, if given. The
-    validation of an epoch in which a run was stopped is not there.
+    It was written before the validation of its own epoch, whose accuracy is ``last``.
     """
     content = checkpoint.load(str(path), map_location='cpu')
     history = content['message_hub'].get('runtime_info', {}).get('shot_history', {})
     curve = {int(epoch): values['shot/all'] for epoch, values in history.items()}
-    return curve if last is None else curve | {content['meta']['epoch']: last}
+    return curve | {content['meta']['epoch']: last}
 
 
 def revision() -> str:

@@ -1,4 +1,4 @@
-"""A resumed run takes the very steps that the unbroken one would have taken."""
+"""A resumed run takes the very steps and validations that the unbroken one would have taken."""
 
 import logging
 import random
@@ -8,11 +8,13 @@ import torch
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.runner import EpochBasedTrainLoop
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from mmengine.runner.base_loop import BaseLoop
 from mmpretrain.registry import HOOKS
 
 from mmlt.engine.bare_model import bare_model
+
+VALIDATED = 'validated'  # [epoch, iteration] of the last validation, in the message hub
 
 
 @HOOKS.register_module()
@@ -25,6 +27,9 @@ class ExactResumeHook(Hook):
     - The place in the epoch, of a checkpoint that :class:`StopSignalHook` wrote: the batches
       before it are drawn and passed over, and weights, optimizer and random numbers are set once
       more at the first one that is trained.
+    - The validation that was due when the checkpoint was written, if the run ended before it was
+      over: it is made up for before training goes on. It has its place in the curves, may give the
+      best checkpoint, and a run that was killed in its last validation gets its last numbers.
 
     Example:
         ``default_hooks = dict(exact_resume=dict(type='ExactResumeHook'))``
@@ -35,6 +40,11 @@ class ExactResumeHook(Hook):
 
     def __init__(self):
         self._resumed = None
+
+    def before_val_epoch(self, runner) -> None:
+        """Note a validation; whatever is saved from now on is saved after it."""
+        if _of_a_training(runner):
+            runner.message_hub.update_info(VALIDATED, [runner.epoch, runner.iter])
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Add the gradients of an open accumulation."""
@@ -57,7 +67,7 @@ class ExactResumeHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Keep what a resumed run needs later."""
-        if not (runner._resume and isinstance(runner._train_loop, BaseLoop)):
+        if not (runner._resume and _of_a_training(runner)):
             return
         kept = {'gradients': checkpoint.get('gradients')}
         meta = checkpoint.get('meta', {})
@@ -67,9 +77,18 @@ class ExactResumeHook(Hook):
         self._resumed = kept
 
     def before_train(self, runner) -> None:
-        """Put the gradients back."""
-        if self._resumed and self._resumed['gradients']:
+        """Put the gradients back; validate what was to be validated."""
+        if not self._resumed:
+            return
+        if self._resumed['gradients']:
             _set_gradients(bare_model(runner), self._resumed['gradients'])
+        if 'meta' not in self._resumed and _lacks_validation(runner):
+            print_log(
+                f'the run ended before the validation of epoch {runner.epoch}, iteration '
+                f'{runner.iter}: it is made up for',
+                logger='current',
+            )
+            runner.val_loop.run()
 
     def before_train_epoch(self, runner) -> None:
         """In the first epoch after a stop inside it, begin at the batch where it stopped."""
@@ -90,6 +109,23 @@ class ExactResumeHook(Hook):
                 run_iter(idx, data_batch)
 
         loop.run_iter = skipping
+
+
+def _of_a_training(runner) -> bool:
+    return isinstance(runner._train_loop, BaseLoop)
+
+
+def _lacks_validation(runner) -> bool:
+    """Whether mmengine's loops would have validated at this place, and did not."""
+    loop = runner.train_loop
+    by_epoch = isinstance(loop, EpochBasedTrainLoop)
+    if runner.val_loop is None or not (by_epoch or isinstance(loop, IterBasedTrainLoop)):
+        return False
+    loop._decide_current_val_interval()
+    now, end = (loop.epoch, loop.max_epochs) if by_epoch else (loop.iter, loop.max_iters)
+    due = now >= max(1, loop.val_begin) and (now % loop.val_interval == 0 or now == end)
+    done = runner.message_hub.get_info(VALIDATED, None) == [runner.epoch, runner.iter]
+    return due and not done
 
 
 def _set_state(runner, kept: dict) -> None:
