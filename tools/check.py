@@ -61,8 +61,10 @@ def main() -> int:
         except _USER_ERRORS as error:
             print(Finding('FAULT', 'build', ' '.join(str(error).split()) or repr(error)))
             faults += 1
-        for handler in MMLogger.get_current_instance().handlers:
+        logger = MMLogger.get_current_instance()
+        for handler in list(logger.handlers):  # its log file goes with the folder
             handler.close()
+            logger.removeHandler(handler)
     print('OK' if not faults else 'NOT OK: mend the line marked FAULT, then check again')
     return 1 if faults else 0
 
