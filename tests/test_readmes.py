@@ -112,6 +112,19 @@ def cells(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip('|').split('|')] for line in lines]
 
 
+@pytest.mark.parametrize('path', READMES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_tables_are_tables(path):
+    """A blank line inside a table makes plain text of what follows; a cell too few shifts all."""
+    text = re.sub(r'```.*?```', '', path.read_text(), flags=re.DOTALL)
+    for table in re.findall(r'(?:^\|.*\n)+', text, re.MULTILINE):
+        head, rule, *rows = table.splitlines()
+        assert re.fullmatch(r'\|([ :-]+\|)+', rule), f'no rule below {head}'
+        widths = {
+            len(re.findall(r'(?<!\\)\|', re.sub('`[^`]*`', '', row))) for row in (head, *rows)
+        }
+        assert widths == {rule.count('|')}, head
+
+
 STUB = """#!/bin/sh
 exec {python} -c 'import json, sys; print(json.dumps(sys.argv[1:]))' {tool} "$@" >> {out}
 """
