@@ -82,7 +82,8 @@ class Table:
 
     def kept_epochs(self, row: Row) -> set[int]:
         """Epochs of a row from which other rows go on."""
-        return {other.shared_epochs for other in self.rows if other.begins_as is row}
+        epochs = {other.shared_epochs for other in self.rows if other.begins_as is row}
+        return epochs - {0}
 
 
 def read_table(path) -> Table:
