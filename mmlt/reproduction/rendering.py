@@ -28,8 +28,9 @@ def render_table(table: Table, find) -> str:
     printed = any(row.paper is not None for row in table.rows)
     head += [table.source] * printed
     lines = [' | '.join(head), ' | '.join(['---'] * len(head))]
+    found = {row.name: records_of(row, find) for row in table.rows}
     for row in table.rows:
-        records = records_of(row, find)
+        records = found[row.name]
         paper = ['' if row.paper is None else f'{row.paper:.2f}'] * printed
         if not records:
             lines.append(' | '.join([row.name, 'not run', *[''] * (len(COLUMNS) + 2), *paper]))
@@ -42,9 +43,9 @@ def render_table(table: Table, find) -> str:
     lines = [f'| {line} |' for line in lines]
     remarks = {}
     for row in table.rows:
-        remarks.setdefault(_remark(row, records_of(row, find)), []).append(row.name)
+        remarks.setdefault(_remark(row, found[row.name]), []).append(row.name)
     remarks = [f'- {"; ".join(names)}: {text}' for text, names in remarks.items() if text]
-    notes = _notes([r for row in table.rows for r in records_of(row, find)])
+    notes = _notes([r for records in found.values() for r in records])
     return '\n'.join([*lines, '', *notes, *remarks]).rstrip() + '\n'
 
 

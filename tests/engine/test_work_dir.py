@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from forked import fork
 from tiny_run import same, tiny_run, weights
 
 from mmlt import checkpoint
 from mmlt.engine.work_dir import find_resumable, looks_like_ours
+from mmlt.files import write_whole
 
 ROOT = Path(checkpoint.__file__).parents[1]
 BEST = {'checkpoint': {
@@ -258,17 +260,12 @@ def test_the_disk_is_full(run_dir, monkeypatch):
 def test_readers_never_see_half_of_a_file(tmp_path):
     """Two writers, one name: a temporary name in common once gave torn files."""
     path = tmp_path / 'epoch_1.pth'
-    children = []
-    for letter in b'ab':
-        child = os.fork()
-        if child == 0:
-            for _ in range(40):
-                checkpoint_bytes = bytes([letter]) * 200_000
-                from mmlt.files import write_whole
 
-                write_whole(path, checkpoint_bytes)
-            os._exit(0)
-        children.append(child)
+    def work(letter):
+        for _ in range(40):
+            write_whole(path, bytes([letter]) * 200_000)
+
+    children = [fork(work, letter) for letter in b'ab']
     seen = set()
     while any(os.waitpid(child, os.WNOHANG)[0] == 0 for child in children[:1]):
         if path.exists():
