@@ -1,21 +1,19 @@
 """Two gloo processes with half the batch each against one process with the whole batch."""
 
 import itertools
-import os
 import random
-import socket
 import tempfile
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
-from mmengine.dist import get_rank, get_world_size, init_dist
+from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import SyncBuffersHook
 from mmengine.model import MMDistributedDataParallel
 from mmpretrain.registry import METRICS, MODELS
 from mmpretrain.structures import DataSample
+from two_processes import on_two_processes
 
 import mmlt  # noqa: F401
 from mmlt.engine.hooks import EpochSeedHook
@@ -31,12 +29,6 @@ NCL = dict(type='NCLHead', classifier=dict(type='CosineLinear', scale=4.0),
 GML = dict(type='GMLHead', classifier=dict(scale=4.0), margin=dict(type='DBMMargin'),
            queue_size=20, temperature=0.5)  # fmt: skip
 BCL = dict(type='BCLHead', neck=dict(hidden_channels=7, out_channels=5))
-
-
-def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(('127.0.0.1', 0))
-        return server.getsockname()[1]
 
 
 def scenarios() -> dict:
@@ -59,26 +51,11 @@ def scenarios() -> dict:
     )
 
 
-def run_worker(rank, port, out_dir):
-    os.environ.update(
-        RANK=str(rank),
-        LOCAL_RANK=str(rank),
-        WORLD_SIZE='2',
-        MASTER_ADDR='127.0.0.1',
-        MASTER_PORT=str(port),
-    )
-    torch.set_num_threads(1)
-    init_dist('pytorch', backend='gloo')
-    torch.save(scenarios(), out_dir / f'{rank}.pt')
-
-
 @pytest.fixture(scope='module')
 def on_two(tmp_path_factory):
     """Results of the scenarios on rank 0 and rank 1."""
-    out_dir = tmp_path_factory.mktemp('ranks')
     # Started once for all tests: importing the stack takes longer than the scenarios.
-    mp.spawn(run_worker, (free_port(), out_dir), nprocs=2)
-    return [torch.load(out_dir / f'{rank}.pt') for rank in range(2)]
+    return on_two_processes(scenarios, tmp_path_factory.mktemp('ranks'))
 
 
 @pytest.fixture(scope='module')

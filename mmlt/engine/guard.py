@@ -7,6 +7,8 @@ import signal
 import sys
 import traceback
 
+from torch import distributed
+
 from mmlt.checkpoint import CheckpointError
 from mmlt.engine.hooks import (
     ExactResumeHook,
@@ -37,6 +39,7 @@ def guarded(main) -> None:
     before, logging.Handler.handleError = logging.Handler.handleError, _log_trouble
     try:
         main()
+        _leave_process_group()
     except Stopped as stopped:
         sys.stdout.flush()
         _end_by(stopped.signum)
@@ -54,6 +57,18 @@ def guarded(main) -> None:
     finally:
         logging.Handler.handleError = before
         sys.stdout = sys.stdout.stream
+
+
+def _leave_process_group() -> None:
+    """Join the threads of the process group, so that none of them outlives Python.
+
+    gloo's thread frees the tensor of the last collective after it has told the main thread that it
+    is done. If Python is at its end by then, the process aborts ("terminate called without an
+    active exception"), and the launcher calls a finished run failed. After an error this is not
+    called: it would wait for a collective that the other processes may never join.
+    """
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 class WorkDirInUse(RuntimeError):

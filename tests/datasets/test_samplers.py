@@ -1,4 +1,3 @@
-import json
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -6,8 +5,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from mmengine.config import Config
 from mmengine.dataset import DefaultSampler
 from mmengine.hooks import DistSamplerSeedHook
@@ -15,6 +12,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmpretrain.registry import DATA_SAMPLERS, DATASETS
 from scipy.stats import chi2_contingency, chisquare
+from two_processes import on_two_processes
 
 import mmlt.datasets.samplers  # noqa: F401
 
@@ -179,22 +177,16 @@ SPLITS = {
 }
 
 
-def run_worker(rank, folder):
+def shares():
     """Draws and stated length of this process, and the seed drawn if there is none."""
-    torch.set_num_threads(1)
-    dist.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
     samplers = {name: build(**options) for name, options in SPLITS.items()}
     results = {name: [len(sampler), draw(sampler, 1)] for name, sampler in samplers.items()}
-    results['seed'] = build(seed=None).seed
-    (folder / f'{rank}.json').write_text(json.dumps(results))
-    dist.destroy_process_group()
+    return results | dict(seed=build(seed=None).seed)
 
 
 @pytest.fixture(scope='module')
 def on_two(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('ranks')
-    mp.spawn(run_worker, (folder,), nprocs=2)
-    return [json.loads((folder / f'{rank}.json').read_text()) for rank in range(2)]
+    return on_two_processes(shares, tmp_path_factory.mktemp('ranks'))
 
 
 @pytest.mark.parametrize('name', SPLITS)

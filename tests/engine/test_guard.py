@@ -10,6 +10,7 @@ import time
 
 import pytest
 import torch
+import torch.distributed as dist
 from forked import fork, status_of
 from mmpretrain.registry import MODELS
 from tiny_run import tiny_run
@@ -30,6 +31,18 @@ def end_of(main) -> str:
     assert text.startswith('error: ')
     assert '\n' not in text
     return text
+
+
+def test_a_command_that_ends_well_leaves_its_process_group(tmp_path):
+    def main():
+        dist.init_process_group(
+            'gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1
+        )
+        dist.barrier()
+        assert dist.is_initialized()
+
+    guarded(main)
+    assert not dist.is_initialized()
 
 
 @FULL

@@ -1,18 +1,15 @@
 """FeatureGeometry against the functions and the loops, fed as the runner feeds it."""
 
 import math
-import os
-import socket
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 from mmengine.dataset import DefaultSampler
-from mmengine.dist import init_dist
 from mmengine.evaluator import Evaluator
 from mmpretrain.registry import METRICS, MODELS
 from mmpretrain.structures import DataSample
 from reference import bce3s
+from two_processes import on_two_processes
 
 from mmlt.evaluation.feature_geometry import _padding
 from mmlt.functional.geometry import feature_compactness, feature_separability
@@ -205,28 +202,14 @@ SHARES = [
 ]
 
 
-def run_worker(rank, port, out_dir):
-    os.environ.update(
-        RANK=str(rank),
-        LOCAL_RANK=str(rank),
-        WORLD_SIZE='2',
-        MASTER_ADDR='127.0.0.1',
-        MASTER_PORT=str(port),
-    )
-    torch.set_num_threads(1)
-    init_dist('pytorch', backend='gloo')
-    torch.save([share(*arguments) for arguments in SHARES], out_dir / f'{rank}.pt')
+def shares():
+    return [share(*arguments) for arguments in SHARES]
 
 
 @pytest.fixture(scope='module')
 def on_two(tmp_path_factory):
     """What rank 0 and rank 1 get of all :data:`SHARES`."""
-    out_dir = tmp_path_factory.mktemp('ranks')
-    with socket.socket() as server:
-        server.bind(('127.0.0.1', 0))
-        port = server.getsockname()[1]
-    mp.spawn(run_worker, (port, out_dir), nprocs=2)
-    return [torch.load(out_dir / f'{rank}.pt') for rank in range(2)]
+    return on_two_processes(shares, tmp_path_factory.mktemp('ranks'))
 
 
 @pytest.mark.parametrize('index', range(len(SHARES)), ids=[str(share) for share in SHARES])
