@@ -152,7 +152,7 @@ def test_a_metafile_shows_the_configs_and_records_beside_it(path):
 
 def record(seed, accuracy, **options):
     last = {f'shot/{name}': accuracy for name in ('all', 'many', 'medium', 'few')}
-    same = dict(config='a.py', precision='float32', draw='d, hash 0')
+    same = dict(config='a.py', precision='float32', draw='d, hash 0', augmentation='by images')
     return dict(same, seed=seed, last=last, options=options)
 
 
@@ -163,14 +163,15 @@ def test_results_are_those_of_the_records_alone(tmp_path):
     for name in ('a', 'b'):
         (folder / f'{name}.py').write_text(f"_base_ = '{ROOT / 'configs' / DIGITS}'\n")
     rows = [record(1, 40.0), record(0, 44.0, **{'train_dataloader.num_workers': 0})]
-    rows.append(record(0, 50.0, width=4))
+    rows += [record(0, 50.0, width=4), dict(record(2, 60.0), augmentation='by batches')]
     for number, row in enumerate(rows):
         write_record(folder / 'results' / f'{number}.json', row)
     text = render_metafile(folder / 'metafile.yml')
     a, b = yaml.safe_load(text)['Models']
     assert 'Results' not in b
     assert b['Metadata']['Training Data'] == 'digits-lt-if50'
-    plain, wide = a['Results']
+    plain, wide, batches = a['Results']
+    assert (batches['Seeds'], batches['Augmentation']) == ([2], 'by batches')
     assert plain['Metrics']['Top 1 Accuracy'] == 42.0
     assert plain['Metrics']['Top 1 Accuracy (standard deviation)'] == 2.83
     assert (plain['Seeds'], plain.get('Options')) == ([0, 1], None)

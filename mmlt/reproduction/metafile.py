@@ -71,9 +71,10 @@ def _results(records: list[dict]) -> list[dict]:
     groups = {}
     for record in records:
         options = {k: v for k, v in record['options'].items() if not k.endswith(_QUIET)}
-        groups.setdefault((repr(options), record['precision'], record['draw']), []).append(record)
+        way = tuple(record[key] for key in ('augmentation', 'precision', 'draw'))
+        groups.setdefault((repr(options), *way), []).append(record)
     found = []
-    for (_, precision, draw), group in groups.items():
+    for (_, augmentation, precision, draw), group in groups.items():
         options = {k: v for k, v in group[0]['options'].items() if not k.endswith(_QUIET)}
         metrics = {
             name: round(statistics.mean(record['last'][key] for record in group), 2)
@@ -89,6 +90,7 @@ def _results(records: list[dict]) -> list[dict]:
                 'Metrics': metrics,
                 'Seeds': sorted(record['seed'] for record in group),
                 'Epoch': 'last',
+                'Augmentation': augmentation,
                 'Precision': precision,
                 **({'Options': options} if options else {}),
             }

@@ -110,7 +110,8 @@ def _calibration(record: dict):
 def _notes(records: list[dict]) -> list[str]:
     if not records:
         return ['Not run.', '']
-    said = {key: sorted({str(r[key]) for r in records}) for key in ('draw', 'precision', 'machine')}
+    keys = ('draw', 'augmentation', 'precision', 'machine')
+    said = {key: sorted({str(record[key]) for record in records}) for key in keys}
     return [
         'Last epoch, no TTA. '
         + '; '.join(f'{key}: {" / ".join(values)}' for key, values in said.items())
