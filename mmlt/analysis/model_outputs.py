@@ -60,13 +60,6 @@ def build_loader(cfg: Config, split: str):
     return Runner.build_dataloader(loader, seed=0)
 
 
-def innermost(dataset) -> str:
-    """The name of a dataset's class, whatever is wrapped around it."""
-    while hasattr(dataset, 'dataset'):
-        dataset = dataset.dataset
-    return type(dataset).__name__
-
-
 @torch.no_grad()
 def run(model, loader, shots: dict) -> Outputs:
     """Go over the images once."""

@@ -17,7 +17,6 @@ from mmlt.analysis.measures import Classifier, classifier_of, covariance_of, mea
 from mmlt.analysis.model_outputs import (
     Outputs,
     build_loader,
-    innermost,
     load_model,
     run,
     shot_metric,
@@ -25,6 +24,7 @@ from mmlt.analysis.model_outputs import (
 )
 from mmlt.analysis.model_page import draw, page
 from mmlt.datasets import describe_images
+from mmlt.datasets.wrapper import innermost
 from mmlt.evaluation import shot_intervals
 from mmlt.files import write_whole
 from mmlt.functional import separability_matrix, shot_groups
@@ -79,7 +79,7 @@ def analyze(
     loader = build_loader(cfg, split)
     model = load_model(cfg, checkpoint, loader.dataset)
     outputs = run(model, loader, shots)
-    kind = innermost(loader.dataset)
+    kind = type(innermost(loader.dataset)).__name__
     # A benchmark's name says more than the class that reads its files.
     benchmark = shots['class_counts'] if isinstance(shots['class_counts'], str) else kind
     shots['class_counts'] = counts = shot_metric(shots).class_counts

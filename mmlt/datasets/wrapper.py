@@ -1,4 +1,6 @@
-"""What every dataset that wraps another one passes on."""
+"""What every dataset that wraps another one passes on, and what is inside."""
+
+from torch.utils.data import Dataset
 
 
 class DatasetWrapper:
@@ -23,3 +25,10 @@ class DatasetWrapper:
     @pipeline.setter
     def pipeline(self, pipeline):
         self.dataset.pipeline = pipeline
+
+
+def innermost(dataset):
+    """The dataset inside its wrappers."""
+    while isinstance(getattr(dataset, 'dataset', None), Dataset):
+        dataset = dataset.dataset
+    return dataset

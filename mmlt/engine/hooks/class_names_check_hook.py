@@ -6,10 +6,10 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import find_latest_checkpoint
 from mmpretrain.registry import HOOKS
-from torch.utils.data import Dataset
 
 from mmlt.checkpoint import CheckpointError
 from mmlt.datasets.image_check import dropped_images
+from mmlt.datasets.wrapper import innermost
 from mmlt.engine.bare_model import bare_model
 from mmlt.models.class_vectors import plain_name
 from mmlt.models.class_vectors_init import START, drop_class_vectors
@@ -168,13 +168,6 @@ def names_of(dataset) -> tuple[str, ...] | None:
             return tuple(map(str, classes))
         dataset = getattr(dataset, 'dataset', None)
     return None
-
-
-def innermost(dataset):
-    """The dataset inside its wrappers."""
-    while isinstance(getattr(dataset, 'dataset', None), Dataset):
-        dataset = dataset.dataset
-    return dataset
 
 
 def first_difference(first: str, names, second: str, others, key=str) -> str:
