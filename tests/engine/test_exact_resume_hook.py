@@ -1,6 +1,7 @@
 """A run that ended before a validation makes up for it when it is resumed."""
 
 import os
+import re
 import signal
 
 import pytest
@@ -113,6 +114,13 @@ def test_what_was_not_due_is_not_made_up_for(interval, begin, wanted, tmp_path):
     loop = dict(by_epoch=True, max_epochs=3, val_interval=interval, val_begin=begin)
     end(tmp_path, KillAt(1, 'before_train_epoch'), train_cfg=loop)
     assert [epoch for epoch, _ in resume(tmp_path, train_cfg=loop)[1]] == wanted
+
+
+def test_a_line_of_a_validation_tells_its_metrics_alone(tmp_path):
+    tiny_run(tmp_path, epochs=1, log_level='INFO').train()
+    (log,) = tmp_path.glob('*/*.log')
+    line = next(line for line in log.read_text().splitlines() if 'Epoch(val)' in line)
+    assert re.findall(r'(\w+): ', line.partition('Epoch(val)')[2]) == ['score', 'data_time', 'time']
 
 
 def test_stopped_inside_an_epoch_the_validation_before_it_was_made(tmp_path):

@@ -14,7 +14,8 @@ from mmpretrain.registry import HOOKS
 
 from mmlt.engine.bare_model import bare_model
 
-VALIDATED = 'validated'  # [epoch, iteration] of the last validation, in the message hub
+# [epoch, iteration], in the message hub. A name that began like 'val' would stand in each log line.
+VALIDATED = 'last_validation'
 
 
 @HOOKS.register_module()
