@@ -3,8 +3,8 @@
     python tools/render_results.py configs/_tables_/*.py configs/*/metafile.yml [--check]
 
 Without ``--check`` the tables in the READMEs and the models in the metafiles are written anew.
-With it they are compared, and every row with its printed number: exit status 1 and a line for each
-fault.
+With it they are compared, every record with the settings that its row has now, and every row with
+its printed number: exit status 1 and a line for each fault.
 """
 
 import argparse
@@ -13,7 +13,6 @@ from pathlib import Path
 
 from mmlt.files import write_whole
 from mmlt.reproduction import (
-    Run,
     check_table,
     read_table,
     render_metafile,
@@ -29,9 +28,6 @@ def main() -> None:
     parser.add_argument('--check', action='store_true', help='change nothing, say what is wrong')
     args = parser.parse_args()
 
-    def find(row, seed):
-        return Run(row, seed, Path('.')).record_path
-
     faults = []
     for path in map(Path, args.files):
         try:
@@ -40,9 +36,9 @@ def main() -> None:
                 continue
             table = read_table(path)
             if args.check:
-                faults += check_table(table, find)
+                faults += check_table(table)
                 continue
-            rendered = render_table(table, find)
+            rendered = render_table(table)
             if table.readme is None:
                 print(rendered)
                 continue

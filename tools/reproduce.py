@@ -1,11 +1,13 @@
 """Run what is missing of a table, several runs at a time, each to its end.
 
-    python tools/reproduce.py TABLE [--jobs 2] [--fast] [--batch-augment] [--rows CE BS] [--seeds 0]
+    python tools/reproduce.py TABLE [--jobs 2] [--rows CE BS] [--seeds 0]
 
-A row is a config, options and seeds. What is finished is never started again: its JSON lies in
-``configs/<method>/results``. What was interrupted goes on from its last checkpoint; a row that
-needs another, or begins as another, waits for it. Ctrl-C and SIGTERM stop the runs in order: start
-the same line again. tools/render_results.py then prints the tables.
+A row is a config, options and seeds; the table also says how rows are trained (``fast``,
+``batch_augment``, as in tools/train.py) and which environment variables their configs read. What is
+finished is never started again: its JSON lies in ``configs/<method>/results``. What was interrupted
+goes on from its last checkpoint; a row that needs another, or begins as another, waits for it.
+Ctrl-C and SIGTERM stop the runs in order: start the same line again. tools/render_results.py then
+prints the tables.
 """
 
 import argparse
@@ -37,8 +39,6 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('table', metavar='TABLE', help='table file')
     parser.add_argument('--jobs', type=int, default=1, help='runs at a time, one thread each')
-    parser.add_argument('--fast', nargs='?', const='eager', choices=['eager', 'compile'])
-    parser.add_argument('--batch-augment', action='store_true', help='as in tools/train.py')
     parser.add_argument('--rows', nargs='+', metavar='NAME', help='these rows alone')
     parser.add_argument('--seeds', nargs='+', type=int, help='these seeds alone')
     parser.add_argument('--work-dir', default='work_dirs/reproduce', help='folder of the runs')
@@ -59,10 +59,7 @@ def runs_of(table, args) -> list[Run]:
         if (needed := names[name].needs) and needed not in wanted:
             wanted.append(needed)
     return [
-        Run(
-            *(row, seed, Path(args.work_dir), args.fast, args.batch_augment),
-            kept_epochs=frozenset(table.kept_epochs(row)),
-        )
+        Run(row, seed, Path(args.work_dir), frozenset(table.kept_epochs(row)))
         for row in table.rows
         if row.name in wanted
         for seed in row.seeds

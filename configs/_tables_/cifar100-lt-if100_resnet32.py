@@ -1,11 +1,13 @@
 # CIFAR-100-LT, imbalance 100, ResNet-32, 200 epochs, last epoch, no TTA.
 #
-#   MMLT_CIFAR=folder python tools/reproduce.py configs/_tables_/cifar100-lt-if100_resnet32.py \
-#       --fast --batch-augment
+#   OMP_NUM_THREADS=1 python tools/reproduce.py configs/_tables_/cifar100-lt-if100_resnet32.py
 title = 'CIFAR-100-LT, imbalance 100, ResNet-32 (16, 32, 64 channels)'
 source = 'DBM paper, table 2 (best epoch on test)'
 readme = 'README.md'
 seeds = [0]
+environment = dict(MMLT_CIFAR='folder')
+fast = 'eager'
+batch_augment = True
 # One thread a run: no workers. Validated every tenth epoch, so that is what "best" is chosen from.
 options = {
     'train_dataloader.num_workers': 0,

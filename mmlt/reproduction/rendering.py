@@ -4,31 +4,34 @@ import re
 import statistics
 from pathlib import Path
 
-from mmlt.reproduction.record import read_record
+from mmlt.reproduction.run import Run
 from mmlt.reproduction.table import Row, Table
 
 COLUMNS = ('many', 'medium', 'few', 'all', 'worst', 'harmonic')
 TOLERANCE = 0.5  # ten published logs: a best epoch is at most 0.49 above the last
 
 
-def records_of(row: Row, find) -> list[dict]:
-    """The records of a row's seeds that are there; ``find(row, seed)`` names their files."""
-    paths = (find(row, seed) for seed in row.seeds)
-    return [read_record(path) for path in paths if path.is_file()]
+def records_of(row: Row) -> list[dict]:
+    """The records of a row's seeds that are there.
+
+    Raises:
+        ValueError: One was changed by hand, or is of other settings than the row has now.
+    """
+    records = (Run(row, seed, Path()).record() for seed in row.seeds)
+    return [record for record in records if record is not None]
 
 
-def render_table(table: Table, find) -> str:
+def render_table(table: Table) -> str:
     """A Markdown table of the last epochs; what was not run says so.
 
-    Args:
-        table (Table): The table.
-        find (callable): ``find(row, seed)`` gives the path of a record.
+    Raises:
+        ValueError: A record of other settings, see :func:`records_of`.
     """
     head = ['method', 'seeds', *COLUMNS, 'ECE', 'best epoch (not ranked by)']
     printed = any(row.paper is not None for row in table.rows)
     head += [table.source] * printed
     lines = [' | '.join(head), ' | '.join(['---'] * len(head))]
-    found = {row.name: records_of(row, find) for row in table.rows}
+    found = {row.name: records_of(row) for row in table.rows}
     for row in table.rows:
         records = found[row.name]
         paper = ['' if row.paper is None else f'{row.paper:.2f}'] * printed
@@ -65,11 +68,11 @@ def update_readme(text: str, table: Table, rendered: str) -> str:
     return re.sub(pattern, lambda m: f'{m[1]}{rendered}{m[2]}', text, count=1, flags=re.DOTALL)
 
 
-def check_table(table: Table, find) -> list[str]:
+def check_table(table: Table) -> list[str]:
     """What is wrong with a table and its README, a line each."""
     faults = []
     for row in table.rows:
-        for record in records_of(row, find):
+        for record in records_of(row):
             where = f'{row.name}, seed {record["seed"]}'
             if 'test' in (row.chosen_on, record.get('chosen_on')):
                 faults.append(f'{where}: its settings were chosen on test images')
@@ -81,7 +84,7 @@ def check_table(table: Table, find) -> list[str]:
                 )
     if table.readme is not None:
         text = Path(table.readme).read_text(encoding='utf-8')
-        if update_readme(text, table, render_table(table, find)) != text:
+        if update_readme(text, table, render_table(table)) != text:
             faults.append(f'{table.readme} does not show what the records of {table.path} say')
     return faults
 

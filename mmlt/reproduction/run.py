@@ -33,23 +33,20 @@ class Run:
         row (Row): The row.
         seed (int): Its seed.
         root (Path): Folder of the work dirs.
-        fast (str, optional): ``--fast`` of tools/train.py.
-        batch_augment (bool): ``--batch-augment`` of tools/train.py.
         kept_epochs (set[int]): Epochs whose checkpoints stay, for rows that begin as this one.
     """
 
     row: Row
     seed: int
     root: Path
-    fast: str | None = None
-    batch_augment: bool = False
     kept_epochs: frozenset = frozenset()
 
     @cached_property
     def name(self) -> str:
         """Config, options and seed in one word."""
-        options = json.dumps(self.row.options, sort_keys=True, default=str)
-        mark = f'_{hashlib.sha256(options.encode()).hexdigest()[:6]}' if self.row.options else ''
+        given = self.row.options | self.row.own_ways
+        text = json.dumps(given, sort_keys=True, default=str)
+        mark = f'_{hashlib.sha256(text.encode()).hexdigest()[:6]}' if given else ''
         return f'{self.row.config.stem}{mark}_s{self.seed}'
 
     @property
@@ -84,7 +81,7 @@ class Run:
         told = {k: v for k, v in self.config.to_dict().items() if k not in _ASIDE}
         hooks = told.get('default_hooks', {})
         told['default_hooks'] = {k: v for k, v in hooks.items() if k not in _HOOKS_ASIDE}
-        how = [self.fast, self.batch_augment, self.row.needs]
+        how = [self.row.fast, self.row.batch_augment, self.row.needs]
         how += [self.row.hand_over] * bool(self.row.hand_over)
         told = json.dumps([told, *how], sort_keys=True, default=str)
         return hashlib.sha256(told.encode()).hexdigest()
@@ -135,8 +132,9 @@ class Run:
         if self.last_checkpoint() is not None:
             if note.exists() and note.read_text() != self.fingerprint:
                 raise ValueError(
-                    f'{self.work_dir} holds a run of other settings (--fast, --batch-augment, or a '
-                    'config that has changed): give those, another --work-dir, or remove it'
+                    f'{self.work_dir} holds a run of other settings (fast or batch_augment of the '
+                    'table, or a config that has changed): set those, another --work-dir, or '
+                    'remove it'
                 )
         elif kept := self.kept_by_base():
             origin = dict(row=self.row.begins_as.name, epoch=self.row.shared_epochs)
@@ -164,8 +162,8 @@ class Run:
         """The command that trains, or goes on training."""
         command = [sys.executable, str(tools / 'train.py'), str(config), '--resume']
         command += ['--work-dir', str(self.work_dir)]
-        command += ['--fast', self.fast] if self.fast else []
-        return command + (['--batch-augment'] if self.batch_augment else [])
+        command += ['--fast', self.row.fast] if self.row.fast else []
+        return command + (['--batch-augment'] if self.row.batch_augment else [])
 
     def test_command(self, tools: Path, config: Path, weights: Path) -> list[str]:
         """The command that tests the last checkpoint."""
@@ -187,6 +185,7 @@ class Run:
             row=self.row.name,
             config=self.row.config.name,
             options=self.row.options,
+            environment=self.row.environment,
             seed=self.seed,
             paper=self.row.paper,
             reason=self.row.reason,
@@ -201,8 +200,8 @@ class Run:
             best=None if best is None else dict(epoch=best, all=history[best], chosen_on='test'),
             curve=sorted(history.items()),
             seconds=round(sum(json.loads(sittings.read_text()))) if sittings.exists() else None,
-            precision=_PRECISION[self.fast],
-            augmentation='by batches' if self.batch_augment else 'by images',
+            precision=_PRECISION[self.row.fast],
+            augmentation='by batches' if self.row.batch_augment else 'by images',
             revision=revision(),
             versions=versions(),
             machine=machine(),

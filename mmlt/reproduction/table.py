@@ -1,5 +1,7 @@
 """A table: a small file of rows, each a config, its options, its seeds and the paper's number."""
 
+import contextlib
+import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -8,10 +10,11 @@ from mmengine.config import Config
 
 from mmlt.reproduction.shared_start import shared_epochs
 
-_TABLE_KEYS = {'title', 'source', 'seeds', 'options', 'readme', 'rows'}
+_WAYS = {'fast': (None, 'eager', 'compile'), 'batch_augment': (False, True)}
+_TABLE_KEYS = {'title', 'source', 'seeds', 'options', 'environment', 'readme', 'rows', *_WAYS}
 _ROW_KEYS = {
     *('name', 'config', 'options', 'seeds', 'paper', 'load_from', 'weights', 'reason'),
-    *('chosen_on', 'trials', 'hand_over', 'begins_as'),
+    *('chosen_on', 'trials', 'hand_over', 'begins_as', *_WAYS),
 }
 CHOSEN_ON = ('paper', 'validation', 'test')
 
@@ -24,6 +27,11 @@ class Row:
         name (str): What the table prints.
         config (Path): The config.
         options (dict): As ``--cfg-options``.
+        environment (dict): Variables that the config reads, such as ``dict(MMLT_CIFAR='folder')``;
+            the table's, whatever the shell has.
+        fast (str, optional): ``--fast`` of tools/train.py.
+        batch_augment (bool): ``--batch-augment`` of tools/train.py.
+        own_ways (dict): What the row says of the two itself, where other rows have the table's.
         seeds (tuple[int]): A run for each.
         paper (float, optional): The printed number.
         load_from (str, optional): Name of the row whose last checkpoint the run goes on from.
@@ -42,6 +50,10 @@ class Row:
     name: str
     config: Path
     options: dict = field(default_factory=dict)
+    environment: dict = field(default_factory=dict)
+    fast: str | None = None
+    batch_augment: bool = False
+    own_ways: dict = field(default_factory=dict)
     seeds: tuple = (0,)
     paper: float | None = None
     load_from: str | None = None
@@ -55,7 +67,8 @@ class Row:
     @property
     def settings(self) -> Config:
         """The config with the options."""
-        cfg = Config.fromfile(self.config)
+        with _variables(self.environment):
+            cfg = Config.fromfile(self.config)
         cfg.merge_from_dict(self.options)
         return cfg
 
@@ -90,8 +103,9 @@ def read_table(path) -> Table:
     """Read a table file, a config with the names ``title``, ``source`` and ``rows``.
 
     Args:
-        path (str | PathLike): Python file; paths of configs are relative to it. ``options`` and
-            ``seeds`` at its top are those of every row that has none of its own.
+        path (str | PathLike): Python file; paths of configs are relative to it. ``seeds``,
+            ``fast`` and ``batch_augment`` at its top are those of every row that has none of its
+            own, ``options`` of every row, and ``environment`` of all.
 
     Raises:
         FileNotFoundError: The file, or a row's config, is not there.
@@ -145,7 +159,16 @@ def _read_row(path: Path, number: int, spec: dict, table: dict, above: list[Row]
     if not seeds or not all(isinstance(seed, int) and seed >= 0 for seed in seeds):
         raise ValueError(f'{where}: seeds must be integers >= 0, got {seeds}')
     options = dict(table.get('options') or {}) | dict(spec.get('options') or {})
-    row = Row(**(spec | dict(config=config, seeds=seeds, options=options)))
+    environment = dict(table.get('environment') or {})
+    if wrong := [f'{k}={v!r}' for k, v in environment.items() if not isinstance(v, str)]:
+        raise ValueError(f'{path}: environment must be strings, got {", ".join(wrong)}')
+    own = {key: spec[key] for key in _WAYS if key in spec}
+    ways = {key: table[key] for key in _WAYS if key in table} | own
+    for key, value in ways.items():
+        if (type(value), value) not in [(type(known), known) for known in _WAYS[key]]:
+            raise ValueError(f'{where}: {key} must be one of {_WAYS[key]}, got {value!r}')
+    parts = dict(config=config, seeds=seeds, options=options, environment=environment)
+    row = Row(**(spec | parts | ways), own_ways=own)
     return _with_base(row, above, where) if row.begins_as else row
 
 
@@ -156,12 +179,31 @@ def _with_base(row: Row, above: list[Row], where: str) -> Row:
             f'{where} ({row.name}) begins as {row.begins_as!r}: that must be a row above it, and '
             'neither may have load_from or weights'
         )
+    if (row.fast, row.batch_augment) != (base.fast, base.batch_augment):
+        raise ValueError(
+            f'{where} ({row.name}) begins as {base.name!r}: fast and batch_augment must be the same'
+        )
     row = replace(row, begins_as=base)
     try:
         row.shared_epochs  # noqa: B018  (looks at both configs)
     except ValueError as error:
         raise ValueError(f'{where} ({row.name}) does not begin as {base.name!r}: {error}') from None
     return row
+
+
+@contextlib.contextmanager
+def _variables(wanted: dict):
+    """Have these environment variables for a while."""
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _refuse_unknown(found: dict, known: set, where: str) -> None:

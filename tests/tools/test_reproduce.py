@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -154,7 +155,7 @@ def test_a_distance_to_the_paper_needs_a_reason(finished, tmp_path):
         text = TABLE.replace('paper=90.0', row).replace(", readme = 'digits', 'paper', 'README.md'",
                                                         " = 'digits', 'paper'")  # fmt: skip
         (folder / 'table.py').write_text(text)
-        return check_table(read_table(folder / 'table.py'), lambda row, seed: record)
+        return check_table(read_table(folder / 'table.py'))
 
     record = run_of(folder).record_path
     last = read_record(record)['last']['shot/all']
@@ -165,7 +166,7 @@ def test_a_distance_to_the_paper_needs_a_reason(finished, tmp_path):
     assert 'its settings were chosen on test images' in faults(chosen)[0]
     assert faults("chosen_on='validation', trials=9") == []
     # Rows that no paper has: no column for it, and the trials are told.
-    table = render_table(read_table(folder / 'table.py'), lambda row, seed: record)
+    table = render_table(read_table(folder / 'table.py'))
     assert table.splitlines()[0].endswith('best epoch (not ranked by) |')
     assert len({line.count('|') for line in table.splitlines() if line.startswith('|')}) == 1
     assert '- CE: settings chosen on validation images, 9 trials' in table
@@ -186,6 +187,14 @@ def test_a_record_changed_by_hand_or_of_other_settings_is_refused(finished, tmp_
     write_record(path, record | dict(fingerprint='0'))
     done = call([*TOOL, 'table.py', '--list'], folder)
     assert 'is of other settings than row' in done.stderr
+    # A value of the config that was changed after the run.
+    write_record(path, record)
+    assert check_table(read_table(folder / 'table.py')) != []  # the README is empty yet
+    config = folder / 'ce.py'
+    config.write_text(config.read_text() + 'optim_wrapper = dict(optimizer=dict(lr=0.06))\n')
+    checked = call([*RENDER, 'table.py', '--check'], folder)
+    assert checked.returncode == 1
+    assert "is of other settings than row 'CE' has now" in checked.stderr
     path.write_text('[]')
     assert 'must be an object with a seal' in call([*TOOL, 'table.py', '--list'], folder).stderr
 
@@ -241,13 +250,15 @@ def test_a_row_that_begins_as_another_ends_as_if_it_had_been_trained_whole(tmp_p
         key: whole[key] for key in ('last', 'best', 'curve', 'draw')
     }
     table = read_table(folder / 'table.py')
-    rendered = render_table(table, lambda row, seed: Run(row, seed, folder).record_path)
+    rendered = render_table(table)
     assert '- DRW: its first 2 epochs are those of CE' in rendered
     # What CE has kept is of CE with these settings alone.
     shutil.rmtree(runs['DRW'].work_dir)
     assert runs['DRW'].kept_by_base() is not None
-    assert Run(runs['DRW'].row, 0, folder / 'runs', fast='eager').kept_by_base() is None
-    assert Run(runs['DRW'].row, 1, folder / 'runs').kept_by_base() is None
+    row = runs['DRW'].row
+    fast = replace(row, fast='eager', begins_as=replace(row.begins_as, fast='eager'))
+    assert Run(fast, 0, folder / 'runs').kept_by_base() is None
+    assert Run(row, 1, folder / 'runs').kept_by_base() is None
 
 
 def test_a_run_does_not_go_on_with_another_precision(tmp_path):
@@ -258,9 +269,31 @@ def test_a_run_does_not_go_on_with_another_precision(tmp_path):
     (run.work_dir / 'epoch_1.pth').touch()
     (run.work_dir / 'last_checkpoint').write_text('epoch_1.pth')
     run.start()
-    done = call([*TOOL, 'table.py', '--work-dir', 'runs', '--fast', '--rows', 'CE'], folder)
+    (folder / 'table.py').write_text("fast = 'eager'\n" + TABLE)
+    done = call([*TOOL, 'table.py', '--work-dir', 'runs', '--rows', 'CE'], folder)
     assert done.returncode == 1
-    assert 'holds a run of other settings (--fast, --batch-augment' in done.stdout
+    assert 'holds a run of other settings (fast or batch_augment' in done.stdout
+
+
+def test_a_table_says_how_its_rows_are_trained(tmp_path, monkeypatch):
+    monkeypatch.setenv('DIGITS', 'shell')
+    folder = make(tmp_path)
+    (folder / 'ce.py').write_text((folder / 'ce.py').read_text() + "read = '{{$DIGITS:none}}'\n")
+    ways = "fast, batch_augment, environment = 'eager', True, dict(DIGITS='table')\n"
+    text = ways + TABLE.replace("weights='CE'", 'fast=None')
+    (folder / 'table.py').write_text(text)
+    ce, tau = run_of(folder), run_of(folder, 'tau')
+    assert (ce.config.read, os.environ['DIGITS']) == ('table', 'shell')
+    end = ce.train_command(ROOT / 'tools', folder)[-3:]
+    assert end == ['--fast', 'eager', '--batch-augment']
+    assert tau.train_command(ROOT / 'tools', folder)[-2:] == [str(tau.work_dir), '--batch-augment']
+    # A row of other ways than the table's is a run of its own, not that of the same options.
+    (folder / 'table.py').write_text(text.replace('tau.py', 'ce.py'))
+    other = run_of(folder, 'tau')
+    assert (other.record_path != ce.record_path, other.fingerprint != ce.fingerprint) == (
+        True,
+        True,
+    )
 
 
 def test_a_row_that_does_not_begin_as_the_other_is_named(tmp_path):
@@ -270,6 +303,7 @@ def test_a_row_that_does_not_begin_as_the_other_is_named(tmp_path):
         "config='drw.py', options={'train_cfg.max_epochs': 4}": r"differ in \['train_cfg'\]",
         "config='ce.py'": 'one that begins at None and None',
         "config='drw.py', load_from='CE'": 'neither may have load_from or weights',
+        "config='drw.py', fast='eager'": 'fast and batch_augment must be the same',
     }
     for words, message in bad.items():
         (folder / 'table.py').write_text(good.replace("config='drw.py'", words))
@@ -325,6 +359,9 @@ def test_a_full_disk_leaves_no_half_a_record(finished, tmp_path):
         (("name='tau'", "name='CE'"), "row 2: the name 'CE' is there twice"),
         (("weights='CE'", "weights='BS'"), r"row 2 \(tau\) needs 'BS', which is no row above"),
         (("weights='CE'", "weights='CE', load_from='CE'"), 'has load_from and weights'),
+        (('seeds = [0]', 'seeds = [0]\nfast = True'), 'fast must be one of .* got True'),
+        (('seeds = [0]', 'batch_augment = 1'), 'batch_augment must be one of .* got 1'),
+        (('seeds = [0]', 'environment = dict(A=1)'), 'environment must be strings, got A=1'),
         (('seeds = [0]', 'seeds = [-1]'), r'seeds must be integers >= 0, got \(-1,\)'),
         (('title, source', 'titel, source'), "unknown are .'titel'"),
     ],
