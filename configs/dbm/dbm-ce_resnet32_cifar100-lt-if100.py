@@ -2,7 +2,7 @@
 #
 #   python tools/train.py configs/dbm/dbm-ce_resnet32_cifar100-lt-if100.py
 #
-# DBM paper, table 2: 46.53 (best epoch on test). Not run.
+# DBM paper, table 2: 46.53 (best epoch on test). Here: ../_tables_/README.md.
 _base_ = [
     '../_base_/models/resnet32_cifar.py',
     '../_base_/datasets/cifar100-lt.py',
