@@ -17,6 +17,7 @@ rows = [
     dict(name='BS', config=f'../baselines/bs{_name}', **_chosen),
     dict(name='DBM-BS', config=f'../dbm/dbm-bs{_name}', **_chosen),
     dict(name='BCE3S', config='../bce3s/resnet20_digits-lt.py', **_chosen),
+    dict(name='BCL', config='../bcl/resnet20_digits-lt.py', **_chosen),
     dict(
         name='LA post-hoc, tau 1',
         config=f'../baselines/ce{_name}',

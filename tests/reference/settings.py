@@ -235,6 +235,11 @@ SETTINGS = [
         'BCL 4.2',
     ),
     (
+        ['bcl/*digits*'],
+        {'train views': [['RandomCrop(crop_size=8, padding=1)']] * 3},
+        'ours',
+    ),
+    (
         ['bcl/*400e*'],
         dict(
             epochs=400,

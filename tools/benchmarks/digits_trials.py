@@ -21,6 +21,7 @@ METHODS = {
     'BS': 'baselines/bs_resnet20_digits-lt.py',
     'DBM-BS': 'dbm/dbm-bs_resnet20_digits-lt.py',
     'BCE3S': 'bce3s/resnet20_digits-lt.py',
+    'BCL': 'bcl/resnet20_digits-lt.py',
 }
 # The cosine goes over the whole training of the backbone, or over its last 25 epochs.
 SHAPES, RATES, DECAYS = ('cosine', 'flat, cosine'), (0.05, 0.1), (5e-3, 1e-3)
@@ -40,6 +41,7 @@ def main() -> None:
     args = parser.parse_args()
     path = FOLDER / 'digits_trials.json'
     rows = json.loads(path.read_text())['rows'] if path.exists() else []
+    rows = [row + [''] * (len(HEAD) - len(row)) for row in rows]  # methods are added at the end
     for setting in SETTINGS[: args.trials]:
         row = next((row for row in rows if row[:3] == list(setting)), None)
         if row is None:
