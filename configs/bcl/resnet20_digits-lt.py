@@ -1,4 +1,4 @@
-# BCL on scikit-learn's digits, imbalance 50, ResNet-20; CE's schedule was the best of eight settings.
+# BCL on scikit-learn's digits, imbalance 50, ResNet-20; CE's schedule was the best of eight.
 #
 #   python tools/train.py configs/bcl/resnet20_digits-lt.py
 _base_ = '../baselines/ce_resnet20_digits-lt.py'
