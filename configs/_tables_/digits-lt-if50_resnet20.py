@@ -10,7 +10,7 @@ seeds = [0, 1, 2]
 _name = '_resnet20_digits-lt.py'
 _chosen = dict(chosen_on='validation', trials=8)
 _second = dict(_chosen, reason='as CE, nothing tried for the second stage')
-_as_ce = dict(_chosen, seeds=[0], reason='as CE, nothing tried for this row')
+_as_ce = dict(_chosen, reason='as CE, nothing tried for this row')
 _taught = dict(load_from='GML teacher', hand_over='model.companions.teacher.checkpoint')
 rows = [
     dict(name='CE', config=f'../baselines/ce{_name}', **_chosen),
