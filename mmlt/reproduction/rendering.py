@@ -27,11 +27,15 @@ def render_table(table: Table) -> str:
     Raises:
         ValueError: A record of other settings, see :func:`records_of`.
     """
+    return _render(table, {row.name: records_of(row) for row in table.rows})
+
+
+def _render(table: Table, found: dict[str, list[dict]]) -> str:
+    """The table, from the records of its rows by name."""
     head = ['method', 'seeds', *COLUMNS, 'ECE', 'best epoch (not ranked by)']
     printed = any(row.paper is not None for row in table.rows)
     head += [table.source] * printed
     lines = [' | '.join(head), ' | '.join(['---'] * len(head))]
-    found = {row.name: records_of(row) for row in table.rows}
     for row in table.rows:
         records = found[row.name]
         paper = ['' if row.paper is None else f'{row.paper:.2f}'] * printed
@@ -71,8 +75,9 @@ def update_readme(text: str, table: Table, rendered: str) -> str:
 def check_table(table: Table) -> list[str]:
     """What is wrong with a table and its README, a line each."""
     faults = []
+    found = {row.name: records_of(row) for row in table.rows}  # reads each row's config: once
     for row in table.rows:
-        for record in records_of(row):
+        for record in found[row.name]:
             where = f'{row.name}, seed {record["seed"]}'
             if 'test' in (row.chosen_on, record.get('chosen_on')):
                 faults.append(f'{where}: its settings were chosen on test images')
@@ -84,7 +89,7 @@ def check_table(table: Table) -> list[str]:
                 )
     if table.readme is not None:
         text = Path(table.readme).read_text(encoding='utf-8')
-        if update_readme(text, table, render_table(table)) != text:
+        if update_readme(text, table, _render(table, found)) != text:
             faults.append(f'{table.readme} does not show what the records of {table.path} say')
     return faults
 

@@ -121,6 +121,9 @@ def read_table(path) -> Table:
     for key in ('title', 'source', 'rows'):
         if not content.get(key):
             raise ValueError(f'table {path} has no {key}')
+    environment = content.get('environment') or {}
+    if wrong := [f'{k}={v!r}' for k, v in environment.items() if not isinstance(v, str)]:
+        raise ValueError(f'{path}: environment must be strings, got {", ".join(wrong)}')
     rows = []
     for number, spec in enumerate(content['rows'], start=1):
         row = _read_row(path, number, spec, content, rows)
@@ -160,8 +163,6 @@ def _read_row(path: Path, number: int, spec: dict, table: dict, above: list[Row]
         raise ValueError(f'{where}: seeds must be integers >= 0, got {seeds}')
     options = dict(table.get('options') or {}) | dict(spec.get('options') or {})
     environment = dict(table.get('environment') or {})
-    if wrong := [f'{k}={v!r}' for k, v in environment.items() if not isinstance(v, str)]:
-        raise ValueError(f'{path}: environment must be strings, got {", ".join(wrong)}')
     own = {key: spec[key] for key in _WAYS if key in spec}
     ways = {key: table[key] for key in _WAYS if key in table} | own
     for key, value in ways.items():
