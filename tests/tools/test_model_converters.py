@@ -103,7 +103,8 @@ def test_mmpretrain_s_get_model_and_inference_model(run, image, wanted, tmp_path
     (method / 'results').mkdir(parents=True)
     shutil.copy(run / 'toy.py', method)
     last = {f'shot/{name}': 50.0 for name in ('all', 'many', 'medium', 'few')}
-    record = dict(config='toy.py', seed=0, last=last, precision='float32', draw='d', options={})
+    way = dict(precision='float32', draw='d', augmentation='by images', options={})
+    record = dict(config='toy.py', seed=0, last=last, **way)
     write_record(method / 'results' / 'toy.json', record)
     shutil.copy(ROOT / 'configs/baselines/metafile.yml', method)
     (method / 'metafile.yml').write_text(render_metafile(method / 'metafile.yml'))
