@@ -13,6 +13,7 @@ prints the tables.
 import argparse
 import fcntl
 import json
+import os
 import re
 import signal
 import subprocess
@@ -30,6 +31,8 @@ from mmlt.files import write_whole
 from mmlt.reproduction import Run, read_table
 
 TOOLS = Path(__file__).parent
+# Read by torch and by what it computes with; a record says so.
+ONE_THREAD = dict.fromkeys(('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS'), '1')
 
 
 def parse_args() -> argparse.Namespace:
@@ -146,7 +149,9 @@ class Worker:
         """Run a command with its output in a file; note how long it took."""
         begin = time.monotonic()
         with open(run.work_dir / log, 'a') as output:
-            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(
+                command, stdout=output, stderr=subprocess.STDOUT, env=os.environ | ONE_THREAD
+            )
             with self.condition:
                 self.active[run] = process
                 if self.stopped:

@@ -1,6 +1,6 @@
 # CIFAR-100-LT, imbalance 100, ResNet-32, 200 epochs, last epoch, no TTA.
 #
-#   OMP_NUM_THREADS=1 python tools/reproduce.py configs/_tables_/cifar100-lt-if100_resnet32.py
+#   python tools/reproduce.py configs/_tables_/cifar100-lt-if100_resnet32.py
 title = 'CIFAR-100-LT, imbalance 100, ResNet-32 (16, 32, 64 channels)'
 source = 'DBM paper, table 2 (best epoch on test)'
 readme = 'README.md'

@@ -1,6 +1,6 @@
 # Digits, imbalance 50, ResNet-20, 125 epochs, last epoch, no TTA; half an hour on one core.
 #
-#   OMP_NUM_THREADS=1 python tools/reproduce.py configs/_tables_/digits-lt-if50_resnet20.py
+#   python tools/reproduce.py configs/_tables_/digits-lt-if50_resnet20.py
 #
 # The settings stand in the configs; tools/benchmarks/digits_trials.py tried eight for each method.
 title = 'Digits, imbalance 50, ResNet-20 (16, 32, 64 channels)'

@@ -1,5 +1,6 @@
 """A table of digits runs: run, interrupted, resumed, rendered, checked; and what is refused."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -173,6 +174,17 @@ def test_a_distance_to_the_paper_needs_a_reason(finished, tmp_path):
     for bad in ("chosen_on='best'", 'trials=3', "chosen_on='validation'"):
         with pytest.raises(ValueError, match='row 1: chosen_on must be one of .* got chosen_on='):
             faults(bad)
+
+
+def test_a_run_has_one_thread_as_its_record_says(tmp_path, monkeypatch):
+    monkeypatch.setenv('OMP_NUM_THREADS', '2')
+    spec = importlib.util.spec_from_file_location('reproduce', TOOL[1])
+    spec.loader.exec_module(tool := importlib.util.module_from_spec(spec))
+    run = run_of(make(tmp_path))
+    run.work_dir.mkdir(parents=True)
+    asks = [sys.executable, '-c', 'import torch; print(torch.get_num_threads())']
+    assert tool.Worker([]).call(run, asks, 'log') is None
+    assert (run.work_dir / 'log').read_text() == '1\n'
 
 
 def test_a_record_changed_by_hand_or_of_other_settings_is_refused(finished, tmp_path):
