@@ -2,7 +2,7 @@
 #
 #   python tools/train.py configs/dbm/dbm-drw_resnet32_cifar100-lt-if100.py
 #
-# DBM paper, table 2: 49.41 (best epoch on test). Not run.
+# DBM paper, table 2: 49.41 (best epoch on test). Here: ../_tables_/README.md.
 _base_ = './dbm-ce_resnet32_cifar100-lt-if100.py'
 
 # Class weights in the last 40 epochs.
