@@ -29,10 +29,9 @@ import mmlt  # noqa: F401  (registers everything)
 from mmlt.datasets import training_draw
 from mmlt.files import write_whole
 from mmlt.reproduction import Run, read_table
+from mmlt.reproduction.run import ONE_THREAD
 
 TOOLS = Path(__file__).parent
-# Read by torch and by what it computes with; a record says so.
-ONE_THREAD = dict.fromkeys(('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS'), '1')
 
 
 def parse_args() -> argparse.Namespace:

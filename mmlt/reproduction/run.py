@@ -23,6 +23,8 @@ _HOOKS_ASIDE = {'timer', 'logger', 'visualization', 'checkpoint', 'strict_load',
                 'stop_signal', 'class_counts_check', 'class_names_check', 'idle_slot'}  # fmt: skip
 _PRECISION = {None: 'float32', 'eager': 'bfloat16 autocast, channels last'}
 _PRECISION['compile'] = _PRECISION['eager'] + ', compiled backbone'
+# The environment of a run, as its record says: torch reads it, and what torch computes with.
+ONE_THREAD = dict.fromkeys(('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS'), '1')
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +206,7 @@ class Run:
             augmentation='by batches' if self.row.batch_augment else 'by images',
             revision=revision(),
             versions=versions(),
-            machine=machine(),
+            machine=machine(threads=1),
         )
         write_record(self.record_path, record)
         return record
@@ -251,8 +253,8 @@ def versions() -> dict:
     return dict(python=platform.python_version(), **found)
 
 
-def machine() -> str:
-    """Name of the device."""
+def machine(threads: int | None = None) -> str:
+    """Name of the device; of a processor also how many threads compute, torch's unless given."""
     import torch
 
     if torch.cuda.is_available():
@@ -262,4 +264,6 @@ def machine() -> str:
         for line in Path('/proc/cpuinfo').read_text().splitlines()
         if line.startswith('model name')
     ] if Path('/proc/cpuinfo').exists() else []  # fmt: skip
-    return f'{names[0] if names else platform.processor()}, one thread'
+    threads = threads or torch.get_num_threads()
+    told = 'one thread' if threads == 1 else f'{threads} threads'
+    return f'{names[0] if names else platform.processor()}, {told}'

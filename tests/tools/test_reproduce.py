@@ -24,6 +24,7 @@ from mmlt.reproduction import (
     seal,
     write_record,
 )
+from mmlt.reproduction.run import machine
 
 TOOL = [sys.executable, str(ROOT / 'tools/reproduce.py')]
 RENDER = [sys.executable, str(ROOT / 'tools/render_results.py')]
@@ -185,6 +186,10 @@ def test_a_run_has_one_thread_as_its_record_says(tmp_path, monkeypatch):
     asks = [sys.executable, '-c', 'import torch; print(torch.get_num_threads())']
     assert tool.Worker([]).call(run, asks, 'log') is None
     assert (run.work_dir / 'log').read_text() == '1\n'
+    monkeypatch.setattr(torch, 'get_num_threads', lambda: 3)  # a benchmark's, in this process
+    if not torch.cuda.is_available():
+        assert machine().endswith(', 3 threads')
+        assert machine(threads=1).endswith(', one thread')
 
 
 def test_a_record_changed_by_hand_or_of_other_settings_is_refused(finished, tmp_path):

@@ -24,11 +24,14 @@ def medians(steps: dict, iterations: int, warm_up: int = 2) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def save(name: str, title: str, head: list[str], rows: list[list]) -> None:
-    """Print a table and write results/NAME.json, from which render.py fills README.md."""
+def save(name: str, title: str, head: list[str], rows: list[list], threads: int | None = None):
+    """Print a table and write results/NAME.json, from which render.py fills README.md.
+
+    ``threads`` are those of the processes that were measured, where they are not this one's.
+    """
     command = ' '.join([f'python tools/benchmarks/{Path(sys.argv[0]).name}', *sys.argv[1:]])
     table = dict(title=title, command=command, head=head, rows=rows)
-    about = dict(revision=revision(), versions=versions(), machine=machine())
+    about = dict(revision=revision(), versions=versions(), machine=machine(threads))
     FOLDER.mkdir(exist_ok=True)
     write_whole(FOLDER / f'{name}.json', json.dumps(table | about, indent=1) + '\n')
     print(markdown(table))

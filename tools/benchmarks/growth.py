@@ -100,7 +100,7 @@ def main() -> None:
         rows.append(row)
     save(
         'growth',
-        f'N = {N}, D = {args.width}, d = {WIDTH}, one thread; in brackets: what the operations '
+        f'N = {N}, D = {args.width}, d = {WIDTH}; in brackets: what the operations '
         'make of the column before',
         [
             'slot',

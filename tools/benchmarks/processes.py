@@ -116,6 +116,7 @@ def main() -> None:
         f'ResNet-20, {BATCH} images a process, gloo, {os.cpu_count()} cores shared with other work',
         ['head', 'time of 2 processes over 1', 'KiB in the forward pass', 'KiB of gradients'],
         rows,
+        threads=1,
     )
 
 

@@ -53,6 +53,7 @@ def main() -> None:
         f'smallest of {args.runs} runs',
         ['process', 'CPU seconds'],
         rows,
+        threads=1,
     )
 
 
