@@ -2,7 +2,7 @@
 #
 #   python tools/train.py configs/baselines/ce-drw_resnet32_cifar100-lt-if100.py
 #
-# DBM paper, table 2: 48.28 (best epoch on test). Not run.
+# DBM paper, table 2: 48.28 (best epoch on test). Here: ../_tables_/README.md.
 _base_ = './ce_resnet32_cifar100-lt-if100.py'
 
 # Class weights in the last 40 epochs.
