@@ -1,21 +1,12 @@
 # Balanced softmax and DBM-BS with one thing changed at a time, in a quarter of the table's epochs.
 #
 #   python tools/reproduce.py configs/_tables_/cifar100-lt-if100_resnet32_50e.py
+_base_ = './cifar100-lt-if100_resnet32.py'  # how rows are trained
+
 title = 'CIFAR-100-LT, imbalance 100, ResNet-32 (16, 32, 64 channels), 50 epochs'
 source = 'none'
-readme = 'README.md'
-seeds = [0]
-environment = dict(MMLT_CIFAR='folder')
-fast = 'eager'
-batch_augment = True
-# One thread a run: no workers. Five epochs of warm-up, as in 200; the cosine ends at the last.
+# Five epochs of warm-up, as in 200; the cosine ends at the last.
 options = {
-    'train_dataloader.num_workers': 0,
-    'val_dataloader.num_workers': 0,
-    'test_dataloader.num_workers': 0,
-    'train_dataloader.persistent_workers': False,
-    'val_dataloader.persistent_workers': False,
-    'test_dataloader.persistent_workers': False,
     'train_cfg.max_epochs': 50,
     'param_scheduler.1.end': 50,
     'param_scheduler.1.T_max': 45,
