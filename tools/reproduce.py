@@ -58,8 +58,8 @@ def runs_of(table, args) -> list[Run]:
     if unknown := sorted(set(wanted) - set(names)):
         sys.exit(f'error: {table.path} has no rows {unknown}, it has {list(names)}')
     for name in wanted:  # grows while it is read: what is needed may need another
-        if (needed := names[name].needs) and needed not in wanted:
-            wanted.append(needed)
+        if (needed := names[name].needs) and needed.name not in wanted:
+            wanted.append(needed.name)
     return [
         Run(row, seed, Path(args.work_dir), frozenset(table.kept_epochs(row)))
         for row in table.rows
@@ -116,7 +116,7 @@ class Worker:
 
     def needed(self, run: Run) -> Run | None:
         """The run of the same seed that this one goes on from."""
-        return self.by_key[run.row.needs, run.seed] if run.row.needs else None
+        return self.by_key[run.row.needs.name, run.seed] if run.row.needs else None
 
     def execute(self, run: Run) -> str | None:
         """Train and test a run, write its record; returns why it failed, if it did."""
@@ -129,9 +129,8 @@ class Worker:
             except OSError:
                 return f'another tool is at it ({run.work_dir} is locked)'
             run.start()
-            needed = self.needed(run)
-            config = run.write_config(needed)
-            weights = needed.last_checkpoint() if run.row.weights else None
+            config = run.write_config()
+            weights = run.needed_checkpoint() if run.row.weights else None
             if weights is None:
                 if reason := self.call(run, run.train_command(TOOLS, config), 'train.log'):
                     return reason

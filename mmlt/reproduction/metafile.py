@@ -70,12 +70,12 @@ def _results(records: list[dict]) -> list[dict]:
     """One result for all seeds of the same settings: last epochs, no TTA."""
     groups = {}
     for record in records:
-        options = {k: v for k, v in record['options'].items() if not k.endswith(_QUIET)}
         way = tuple(record[key] for key in ('augmentation', 'precision', 'draw'))
-        groups.setdefault((repr(options), *way), []).append(record)
+        key = (repr(_options(record)), repr(_origin(record)), *way)
+        groups.setdefault(key, []).append(record)
     found = []
-    for (_, augmentation, precision, draw), group in groups.items():
-        options = {k: v for k, v in group[0]['options'].items() if not k.endswith(_QUIET)}
+    for (_, _, augmentation, precision, draw), group in groups.items():
+        options, origin = _options(group[0]), _origin(group[0])
         metrics = {
             name: round(statistics.mean(record['last'][key] for record in group), 2)
             for name, key in _METRICS.items()
@@ -93,6 +93,18 @@ def _results(records: list[dict]) -> list[dict]:
                 'Augmentation': augmentation,
                 'Precision': precision,
                 **({'Options': options} if options else {}),
+                **({'Goes On From': origin} if origin else {}),
             }
         )
     return found
+
+
+def _options(told: dict) -> dict:
+    return {k: v for k, v in told['options'].items() if not k.endswith(_QUIET)}
+
+
+def _origin(record: dict) -> dict | None:
+    """Whose checkpoint a second stage goes on from, or a row tests."""
+    if (needs := record['needs']) is None:
+        return None
+    return {'Config': needs['config'], **({'Options': o} if (o := _options(needs)) else {})}

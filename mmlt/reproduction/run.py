@@ -44,12 +44,19 @@ class Run:
     kept_epochs: frozenset = frozenset()
 
     @cached_property
-    def name(self) -> str:
-        """Config, options and seed in one word."""
+    def stem(self) -> str:
+        """Config, options and what it goes on from in one word."""
         given = self.row.options | self.row.own_ways
+        if self.needed is not None:
+            given = [given, self.needed.stem, self.use_of_needed]
         text = json.dumps(given, sort_keys=True, default=str)
         mark = f'_{hashlib.sha256(text.encode()).hexdigest()[:6]}' if given else ''
-        return f'{self.row.config.stem}{mark}_s{self.seed}'
+        return f'{self.row.config.stem}{mark}'
+
+    @property
+    def name(self) -> str:
+        """The stem and the seed."""
+        return f'{self.stem}_s{self.seed}'
 
     @property
     def work_dir(self) -> Path:
@@ -83,8 +90,9 @@ class Run:
         told = {k: v for k, v in self.config.to_dict().items() if k not in _ASIDE}
         hooks = told.get('default_hooks', {})
         told['default_hooks'] = {k: v for k, v in hooks.items() if k not in _HOOKS_ASIDE}
-        how = [self.row.fast, self.row.batch_augment, self.row.needs]
-        how += [self.row.hand_over] * bool(self.row.hand_over)
+        # A second stage on another first one, or tested where it was trained, is another run.
+        needed = self.needed and [self.needed.fingerprint, self.use_of_needed]
+        how = [self.row.fast, self.row.batch_augment, needed]
         told = json.dumps([told, *how], sort_keys=True, default=str)
         return hashlib.sha256(told.encode()).hexdigest()
 
@@ -112,11 +120,38 @@ class Run:
         path = self.work_dir / Path(note.read_text().strip()).name
         return path if path.is_file() else None
 
-    def write_config(self, needed: 'Run | None') -> Path:
+    @property
+    def needed(self) -> 'Run | None':
+        """The run of the same seed that must be finished first."""
+        row = self.row.needs
+        return row and replace(self, row=row, kept_epochs=frozenset())
+
+    @property
+    def use_of_needed(self) -> str:
+        """What is done with the last checkpoint of :attr:`needed`: a key of a row or config."""
+        return 'weights' if self.row.weights else self.row.hand_over or 'load_from'
+
+    def needed_checkpoint(self) -> Path:
+        """The last checkpoint of :attr:`needed`.
+
+        Raises:
+            ValueError: It is not there, although the record is, or is of other settings.
+        """
+        needed, path = self.needed, self.needed.last_checkpoint()
+        note = needed.work_dir / 'fingerprint'
+        if path is None or not note.is_file() or note.read_text() != needed.fingerprint:
+            raise ValueError(
+                f'needs the last checkpoint of {needed.row.name!r}, of which {needed.work_dir} has '
+                f'{"none" if path is None else "one of other settings"}: name the --work-dir in '
+                f'which it was trained, or remove {needed.record_path} to train it again'
+            )
+        return path
+
+    def write_config(self) -> Path:
         """Write the config that tools/train.py gets."""
         cfg = self.config.copy()
-        if needed is not None and self.row.load_from:
-            cfg.merge_from_dict({self.row.hand_over or 'load_from': str(needed.last_checkpoint())})
+        if self.row.load_from:
+            cfg.merge_from_dict({self.use_of_needed: str(self.needed_checkpoint())})
         for epoch in sorted(self.kept_epochs):
             keep_checkpoint(cfg, epoch, str(self.work_dir / 'kept'))
         path = self.work_dir / 'row.py'
@@ -172,6 +207,13 @@ class Run:
         command = [sys.executable, str(tools / 'test.py'), str(config), str(weights)]
         return [*command, '--work-dir', str(self.work_dir / 'test'), '--out', str(self.metrics)]
 
+    def origin(self) -> dict | None:
+        """What the record says of the run that this one goes on from."""
+        if (needed := self.needed) is None:
+            return None
+        row = needed.row
+        return dict(row=row.name, config=row.config.name, options=row.options, run=needed.name)
+
     @property
     def metrics(self) -> Path:
         """Where the test writes its numbers."""
@@ -193,7 +235,7 @@ class Run:
             reason=self.row.reason,
             chosen_on=self.row.chosen_on,
             trials=self.row.trials,
-            needs=self.row.needs,
+            needs=self.origin(),
             begins_as=json.loads(origin.read_text()) if origin.exists() else None,
             fingerprint=self.fingerprint,
             draw=draw,

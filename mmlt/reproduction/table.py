@@ -34,17 +34,18 @@ class Row:
         own_ways (dict): What the row says of the two itself, where other rows have the table's.
         seeds (tuple[int]): A run for each.
         paper (float, optional): The printed number.
-        load_from (str, optional): Name of the row whose last checkpoint the run goes on from.
+        load_from (Row, optional): The row above whose last checkpoint, of the same seed, the run
+            goes on from (a table file has its name, here and in the next two).
         hand_over (str, optional): Key of the config that gets the checkpoint of ``load_from`` in
             place of the weights, such as ``model.companions.teacher.checkpoint``.
-        weights (str, optional): Name of the row whose last checkpoint is tested, without training.
+        weights (Row, optional): The row above whose last checkpoint is tested, without training.
         reason (str, optional): Why the last epoch is further than 0.5 from the printed number.
         chosen_on (str): Where the settings are from: 'paper', 'validation' (a part of the training
             set), or 'test', which no table may rank.
         trials (int): How many settings were tried, where none is from the paper.
         begins_as (Row, optional): The row above that this one is until its class weights begin
-            (:func:`shared_epochs`; a table file has its name). A run goes on from the checkpoint
-            that the other one has kept, or trains those epochs itself where there is none.
+            (:func:`shared_epochs`). A run goes on from the checkpoint that the other one has
+            kept, or trains those epochs itself where there is none.
     """
 
     name: str
@@ -56,9 +57,9 @@ class Row:
     own_ways: dict = field(default_factory=dict)
     seeds: tuple = (0,)
     paper: float | None = None
-    load_from: str | None = None
+    load_from: 'Row | None' = None
     hand_over: str | None = None
-    weights: str | None = None
+    weights: 'Row | None' = None
     reason: str | None = None
     chosen_on: str = 'paper'
     trials: int = 0
@@ -78,8 +79,8 @@ class Row:
         return shared_epochs(self.settings, self.begins_as.settings) if self.begins_as else 0
 
     @property
-    def needs(self) -> str | None:
-        """Name of the row that must be finished first."""
+    def needs(self) -> 'Row | None':
+        """The row that must be finished first."""
         return self.load_from or self.weights
 
 
@@ -110,7 +111,7 @@ def read_table(path) -> Table:
     Raises:
         FileNotFoundError: The file, or a row's config, is not there.
         ValueError: An unknown key, a row without a name or config, a name twice, a row that needs
-            one that is not above it.
+            one that is not above it or has fewer seeds.
     """
     path = Path(path)
     if not path.is_file():
@@ -127,13 +128,8 @@ def read_table(path) -> Table:
     rows = []
     for number, spec in enumerate(content['rows'], start=1):
         row = _read_row(path, number, spec, content, rows)
-        names = [known.name for known in rows]
-        if row.name in names:
+        if row.name in [known.name for known in rows]:
             raise ValueError(f'{path}, row {number}: the name {row.name!r} is there twice')
-        if row.needs and row.needs not in names:
-            raise ValueError(
-                f'{path}, row {number} ({row.name}) needs {row.needs!r}, which is no row above it'
-            )
         rows.append(row)
     readme = content.get('readme')
     readme = readme and path.parent / readme
@@ -169,8 +165,22 @@ def _read_row(path: Path, number: int, spec: dict, table: dict, above: list[Row]
         if (type(value), value) not in [(type(known), known) for known in _WAYS[key]]:
             raise ValueError(f'{where}: {key} must be one of {_WAYS[key]}, got {value!r}')
     parts = dict(config=config, seeds=seeds, options=options, environment=environment)
-    row = Row(**(spec | parts | ways), own_ways=own)
+    row = _with_needed(Row(**(spec | parts | ways), own_ways=own), above, where)
     return _with_base(row, above, where) if row.begins_as else row
+
+
+def _with_needed(row: Row, above: list[Row], where: str) -> Row:
+    if (name := row.needs) is None:
+        return row
+    needed = next((known for known in above if known.name == name), None)
+    if needed is None:
+        raise ValueError(f'{where} ({row.name}) needs {name!r}, which is no row above it')
+    if missing := sorted(set(row.seeds) - set(needed.seeds)):
+        raise ValueError(
+            f'{where} ({row.name}) needs {name!r} of the same seed, which has none of {missing}: '
+            f'its seeds are {needed.seeds}'
+        )
+    return replace(row, **{'weights' if row.weights else 'load_from': needed})
 
 
 def _with_base(row: Row, above: list[Row], where: str) -> Row:

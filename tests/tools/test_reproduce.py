@@ -89,7 +89,7 @@ def test_an_interrupted_run_ends_as_an_unbroken_one(finished, tmp_path):
     folder, _ = finished
     whole = make(tmp_path)
     run = run_of(whole)
-    config = run.write_config(None)
+    config = run.write_config()
     assert call(run.train_command(ROOT / 'tools', config), whole).returncode == 0
     one, two = (
         torch.load(r.last_checkpoint(), weights_only=True)['state_dict']
@@ -115,7 +115,8 @@ def test_the_record_says_what_was_run(finished):
     assert len(record['revision'].rstrip('+')) == 12
     # Tested on the weights of the other row: nothing was trained.
     tau = run_of(folder, 'tau').record()
-    assert (tau['curve'], tau['best'], tau['needs']) == ([], None, 'CE')
+    assert (tau['curve'], tau['best'], tau['needs']['row']) == ([], None, 'CE')
+    assert tau['needs']['run'] == run_of(folder).name
     assert not list(folder.glob('runs/tau_*/*.pth'))
     assert tau['last']['shot/all'] != record['last']['shot/all']
 
@@ -212,6 +213,9 @@ def test_a_record_changed_by_hand_or_of_other_settings_is_refused(finished, tmp_
     checked = call([*RENDER, 'table.py', '--check'], folder)
     assert checked.returncode == 1
     assert "is of other settings than row 'CE' has now" in checked.stderr
+    # Tested on CE's weights: not CE's any more, though its own config is what it was.
+    with pytest.raises(ValueError, match="is of other settings than row 'tau' has now"):
+        run_of(folder, 'tau').record()
     path.write_text('[]')
     assert 'must be an object with a seal' in call([*TOOL, 'table.py', '--list'], folder).stderr
 
@@ -221,12 +225,53 @@ def test_a_checkpoint_is_handed_over_to_the_key_that_the_row_names(finished, tmp
     rows = "dict(name='student', config='ce.py', load_from='CE', hand_over='model.teacher')]\n"
     (folder / 'table.py').write_text(TABLE.rpartition(']')[0] + f'    {rows}')
     teacher, student = run_of(finished[0]), run_of(folder, 'student')
-    cfg = Config.fromfile(student.write_config(teacher))
+    student = replace(student, root=teacher.root)
+    cfg = Config.fromfile(student.write_config())
     assert cfg.model.teacher == str(teacher.last_checkpoint())
     assert cfg.load_from is None
     (folder / 'table.py').write_text(TABLE.replace("weights='CE'", "hand_over='model.teacher'"))
     with pytest.raises(ValueError, match='has hand_over: name the row in load_from'):
         read_table(folder / 'table.py')
+
+
+def test_what_a_run_goes_on_from_is_part_of_what_it_is(tmp_path):
+    folder = make(tmp_path)
+    text = TABLE.replace('tau.py', 'ce.py')
+    before, seen = run_of(folder, 'tau'), set()
+    for words in (
+        "weights='CE'",
+        "load_from='CE'",
+        "load_from='CE', hand_over='model.teacher'",
+        "options={'train_cfg.max_epochs': 3}",  # on no other row
+    ):
+        (folder / 'table.py').write_text(text.replace("weights='CE'", words))
+        run = run_of(folder, 'tau')
+        seen.add((run.record_path, run.fingerprint))
+    # The same row on another first one.
+    longer = "config='ce.py', options={'train_cfg.max_epochs': 4}, paper"
+    (folder / 'table.py').write_text(TABLE.replace("config='ce.py', paper", longer))
+    run = run_of(folder, 'tau')
+    seen |= {(run.record_path, run.fingerprint), (before.record_path, before.fingerprint)}
+    assert len({path for path, _ in seen}) == len({mark for _, mark in seen}) == 6
+
+
+def test_a_row_whose_first_one_is_not_here_trains_nothing(finished, tmp_path):
+    folder = tmp_path / 'copy'  # as a clone: records, no work dirs
+    shutil.copytree(finished[0], folder, ignore=shutil.ignore_patterns('runs'))
+    run_of(folder, 'tau').record_path.unlink()
+    done = call([*TOOL, 'table.py', '--work-dir', 'runs'], folder)
+    assert done.returncode == 1
+    first = run_of(folder)
+    assert f"needs the last checkpoint of 'CE', of which {first.work_dir} has none" in done.stdout
+    assert f'or remove {first.record_path} to train it again' in done.stdout
+    assert not list(folder.glob('runs/*/*.log'))
+    # One that was trained with other settings since.
+    first.work_dir.mkdir(parents=True)
+    (first.work_dir / 'epoch_3.pth').touch()
+    (first.work_dir / 'last_checkpoint').write_text('epoch_3.pth')
+    (first.work_dir / 'fingerprint').write_text('another')
+    with pytest.raises(ValueError, match='has one of other settings: name the --work-dir'):
+        run_of(folder, 'tau').needed_checkpoint()
 
 
 def branching(folder):
@@ -376,6 +421,7 @@ def test_a_full_disk_leaves_no_half_a_record(finished, tmp_path):
         (("name='tau'", "name='CE'"), "row 2: the name 'CE' is there twice"),
         (("weights='CE'", "weights='BS'"), r"row 2 \(tau\) needs 'BS', which is no row above"),
         (("weights='CE'", "weights='CE', load_from='CE'"), 'has load_from and weights'),
+        (("weights='CE'", "weights='CE', seeds=[0, 2]"), r"needs 'CE' .* which has none of \[2\]"),
         (('seeds = [0]', 'seeds = [0]\nfast = True'), 'fast must be one of .* got True'),
         (('seeds = [0]', 'batch_augment = 1'), 'batch_augment must be one of .* got 1'),
         (('seeds = [0]', 'environment = dict(A=1)'), 'environment must be strings, got A=1'),
