@@ -25,6 +25,7 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmlt import safe_pickle
+from mmlt.mends import is_ours
 
 # What a published checkpoint lacks, and no prediction needs: projectors, banks, companions.
 TRAINING_ONLY = (
@@ -237,7 +238,7 @@ def install() -> None:
     """Put :func:`load` under every loader of mmengine, and its stand-ins under torch.load."""
     torch.serialization.add_safe_globals(safe_pickle.stand_ins())
     original = CheckpointLoader.__dict__['load_checkpoint'].__func__
-    if hasattr(original, '__wrapped__'):
+    if is_ours(original):
         return
 
     @functools.wraps(original)
@@ -311,10 +312,12 @@ def check_weights(model, checkpoint: dict, name: str, missing=(), unexpected=())
     broken = [
         key
         for key, value in state.items()
-        if not isinstance(value, torch.Tensor) or value.isnan().any()
+        if not isinstance(value, torch.Tensor) or not value.isfinite().all()
     ]
     if broken:
-        raise CheckpointError(f'{name} has weights that are NaN or no numbers: {_listed(broken)}')
+        raise CheckpointError(
+            f'{name} has weights that are NaN, infinite or no numbers: {_listed(broken)}'
+        )
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
     metadata = getattr(state, '_metadata', None)

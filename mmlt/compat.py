@@ -17,6 +17,8 @@ import re
 import sys
 import types
 
+from mmlt.mends import is_ours
+
 # Import name -> tested range, first included and last excluded, and the distributions that bring
 # it; setup.py states the same. Release candidates count as their release.
 SUPPORTED = {
@@ -98,9 +100,9 @@ def run_processes_on_cpu():
     import mmengine.dist.utils as dist_utils
     from mmengine.model import MMDistributedDataParallel
 
-    if not hasattr(dist_utils._init_dist_pytorch, '__wrapped__'):
+    if not is_ours(dist_utils._init_dist_pytorch):
         dist_utils._init_dist_pytorch = _gloo_without_gpu(dist_utils._init_dist_pytorch)
-    if not hasattr(MMDistributedDataParallel.__init__, '__wrapped__'):
+    if not is_ours(MMDistributedDataParallel.__init__):
         MMDistributedDataParallel.__init__ = _no_device_ids_on_cpu(
             MMDistributedDataParallel.__init__
         )
@@ -157,7 +159,7 @@ def infer_as_tested():
     from mmpretrain import FeatureExtractor, ImageClassificationInferencer, ImageRetrievalInferencer
 
     for inferencer in (ImageClassificationInferencer, FeatureExtractor, ImageRetrievalInferencer):
-        if not hasattr(inferencer._init_pipeline, '__wrapped__'):
+        if not is_ours(inferencer._init_pipeline):
             inferencer._init_pipeline = _pipeline_of_the_test(inferencer._init_pipeline)
 
 
@@ -185,7 +187,7 @@ def format_config_once():
     """
     from mmengine.config import config
 
-    if hasattr(config, 'FormatCode') and not hasattr(config.FormatCode, '__wrapped__'):
+    if hasattr(config, 'FormatCode') and not is_ours(config.FormatCode):
         config.FormatCode = _remember_texts(config.FormatCode)
 
 
@@ -203,7 +205,7 @@ def find_own_configs():
 
     mmengine.config.utils.MODULE2PACKAGE['mmlt'] = 'mmlt'
     for module in (mmengine.config.config, mmengine.hub.hub):
-        if not hasattr(module.get_installed_path, '__wrapped__'):
+        if not is_ours(module.get_installed_path):
             module.get_installed_path = _own_path(module.get_installed_path)
 
 

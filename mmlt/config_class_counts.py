@@ -79,8 +79,9 @@ def add_class_counts(parser: argparse.ArgumentParser) -> None:
 def set_class_counts(cfg: Config, spec) -> Config:
     """Return a config with other class counts wherever its own stood.
 
-    Replaced is every ``class_counts`` that equals the config's old one: of the head, of datasets,
-    metrics and hooks, also as the ``base`` of a split or a shift. With a ``val_fraction`` the
+    Replaced is every ``class_counts`` that equals the config's old one, as a name or in numbers: of
+    the head, of datasets, metrics and hooks, also as the ``base`` of a split or a shift. Others
+    stay and are named in the log. With a ``val_fraction`` the
     validation set becomes the part that is set aside, and a training set that is not drawn yet is
     put into a :class:`LongTailedDataset`; the test set stays. With another number of classes,
     ``num_classes`` of head and data preprocessor change too.
@@ -102,7 +103,7 @@ def set_class_counts(cfg: Config, spec) -> Config:
     cfg = copy.deepcopy(cfg)
     old = _own_counts(cfg)
     counts = load_class_counts(spec)
-    _replace(cfg._cfg_dict, old, spec)
+    kept = _replace(cfg._cfg_dict, old, spec)
     if len(counts) != len(load_class_counts(old)):
         companions = (cfg.get('model') or {}).get('companions') or {}
         heads = [(c.get('model') or {}).get('head') for c in companions.values()]
@@ -117,6 +118,12 @@ def set_class_counts(cfg: Config, spec) -> Config:
         logger='current',
         level=logging.INFO,
     )
+    if kept:
+        print_log(
+            f'class_counts that were not {old!r} stay: {", ".join(kept)}',
+            logger='current',
+            level=logging.WARNING,
+        )
     return cfg
 
 
@@ -165,18 +172,31 @@ def _own_counts(cfg: Config):
     )
 
 
-def _replace(part, old, new) -> None:
+def _replace(part, old, new, place: str = '') -> list[str]:
+    """Put ``new`` wherever ``old`` stands; the places of other counts."""
+    kept = []
     if isinstance(part, Mapping):
         for key, value in part.items():
-            if key in _KEYS and value == old:
+            where = f'{place}.{key}' if place else str(key)
+            if key not in _KEYS:
+                kept += _replace(value, old, new, where)
+            elif _same_counts(value, old):
                 part[key] = copy.deepcopy(new)
-            elif key in _KEYS and isinstance(value, Mapping) and value.get('base') == old:
+            elif isinstance(value, Mapping) and _same_counts(value.get('base'), old):
                 value['base'] = copy.deepcopy(new)
-            else:
-                _replace(value, old, new)
+            elif value is not None:
+                kept.append(f'{where}={value!r}')
     elif isinstance(part, list | tuple):
-        for value in part:
-            _replace(value, old, new)
+        for number, value in enumerate(part):
+            kept += _replace(value, old, new, f'{place}[{number}]')
+    return kept
+
+
+def _same_counts(one, other) -> bool:
+    """Whether two specs are equal, or the same numbers in another spelling."""
+    if one == other or one is None or isinstance(one, Mapping) or isinstance(other, Mapping):
+        return one == other
+    return load_class_counts(one) == load_class_counts(other)
 
 
 def _validate_on_part(cfg: Config, spec: Mapping) -> None:

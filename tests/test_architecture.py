@@ -14,6 +14,8 @@ LEVELS = {
     'class_counts': 1,
     'files': 0,
     'processes': 0,
+    'mends': 0,
+    'commands': 0,
     'safe_pickle': 0,
     'checkpoint': 1,
     'registry': 0,

@@ -1,6 +1,7 @@
 """Every fix of ``mmlt.compat``, seen through the part of mmengine or mmpretrain that it mends."""
 
 import builtins
+import functools
 import os
 import pickle
 import socket
@@ -19,9 +20,10 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
+from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
-from mmlt import compat
+from mmlt import checkpoint, compat
 
 REPO = Path(compat.__file__).parents[1]
 
@@ -372,3 +374,20 @@ def test_only_what_is_new_is_formatted():
     once('b', style='x')
     assert once('a', style='x') == ('Ax', True)
     assert len(calls) == 4  # no more than two are kept
+
+
+def test_a_loader_that_another_plugin_has_wrapped_is_put_under_ours_too(tmp_path, monkeypatch):
+    """A function that has a ``__wrapped__`` need not be a mend."""
+
+    @classmethod
+    @functools.wraps(checkpoint._torch_load)
+    def theirs(cls, filename, map_location=None, logger='current'):
+        return torch.load(filename, map_location, weights_only=False)
+
+    monkeypatch.setattr(CheckpointLoader, 'load_checkpoint', theirs)
+    checkpoint.install()
+    with pytest.raises(FileNotFoundError, match='checkpoint nowhere does not exist'):
+        CheckpointLoader.load_checkpoint('nowhere')
+    ours = CheckpointLoader.__dict__['load_checkpoint']
+    checkpoint.install()
+    assert CheckpointLoader.__dict__['load_checkpoint'] is ours  # once is enough

@@ -66,6 +66,20 @@ def test_the_base_of_a_shifted_test_set_changes_and_other_counts_stay():
     assert new.val_evaluator[1].class_counts == [3] * 100
 
 
+def test_the_same_counts_in_numbers_change_too_and_what_stays_is_named(monkeypatch):
+    told = []
+    monkeypatch.setattr('mmlt.config_class_counts.print_log', lambda text, **_: told.append(text))
+    cfg = read('baselines/ce_resnet20_digits-lt')
+    name = cfg.model.head.class_counts
+    cfg.val_evaluator = [dict(type='ShotAccuracy', class_counts=load_class_counts(name))]
+    cfg.test_evaluator = [dict(type='ShotAccuracy', class_counts=[5] * 10)]
+    cfg = set_class_counts(cfg, 'digits-lt-if10')
+    assert cfg.val_evaluator[0].class_counts == 'digits-lt-if10'
+    assert cfg.test_evaluator[0].class_counts == [5] * 10
+    said = 'stay: test_evaluator[0].class_counts=[5, 5, 5, 5, 5, 5, 5, 5, 5, 5]'
+    assert told[1].endswith(said)
+
+
 def test_images_are_set_aside_to_validate_on_and_the_test_set_stays():
     cfg = read('bce3s/resnet20_digits-lt')
     spec = dict(base='digits-lt-if50', val_fraction=0.2)

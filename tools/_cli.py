@@ -5,9 +5,10 @@ import os
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 
 from mmlt.checkpoint import trust
+from mmlt.commands import Options
 from mmlt.config_class_counts import add_class_counts, config_name, set_class_counts
 from mmlt.config_file import read_config
 
@@ -22,7 +23,7 @@ def base_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=Options,
         help='settings to override, such as train_cfg.max_epochs=5 or key="[a,b]"',
     )
     add_class_counts(parser)

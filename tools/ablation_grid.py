@@ -22,6 +22,7 @@ from mmengine.config import Config
 
 from mmlt import load_class_counts
 from mmlt.config_class_counts import parse_class_counts
+from mmlt.config_file import paths_fault
 from mmlt.engine.ablation_grids import GRIDS, Grid
 from mmlt.evaluation import format_shot_table
 
@@ -36,8 +37,8 @@ def parse_args() -> tuple[argparse.Namespace, Grid | None, list[str]]:
     parser.add_argument('--rows', nargs='+', metavar='ROW', help='default: all')
     parser.add_argument('--list', action='store_true', help='print the commands, run nothing')
     parser.add_argument('--work-dir', help='a folder for each row (default: work_dirs/GRID)')
-    parser.add_argument('--contrast-weight', type=float, default=0.1, help='of bce3s-table2')
-    parser.add_argument('--uniform-weight', type=float, default=1.0, help='of bce3s-table2')
+    parser.add_argument('--contrast-weight', type=float, help='of bce3s-table2, default 0.1')
+    parser.add_argument('--uniform-weight', type=float, help='of bce3s-table2, default 1.0')
     parser.add_argument('--gpus', type=int, default=1, help='processes of each run')
     parser.add_argument('--class-counts', metavar='NAME', help='as tools/train.py takes it')
     parser.add_argument('--cfg-options', nargs='+', default=[], help='further options of each row')
@@ -48,9 +49,15 @@ def parse_args() -> tuple[argparse.Namespace, Grid | None, list[str]]:
         parser.error(f'GRID comes first: ablation_grid.py bce3s-table2 --config {args.grid}')
     if args.grid not in GRIDS:
         parser.error(f'GRID must be one of {", ".join(GRIDS)}, got {args.grid}')
-    weights = (args.contrast_weight, args.uniform_weight)
-    grid = GRIDS[args.grid](*weights * (args.grid == 'bce3s-table2'))
-    args.config = args.config or grid.config
+    weights = dict(contrast_weight=args.contrast_weight, uniform_weight=args.uniform_weight)
+    weights = {name: value for name, value in weights.items() if value is not None}
+    if weights and args.grid != 'bce3s-table2':
+        parser.error(f'{", ".join(weights)}: of bce3s-table2 alone, {args.grid} has none')
+    grid = GRIDS[args.grid](**weights)
+    # The grid's own lies beside the tools, in a checkout and in an installed package.
+    args.config = args.config or str(Path(__file__).parents[1] / grid.config)
+    if fault := paths_fault(args.config):
+        parser.error(fault)
     args.work_dir = args.work_dir or str(Path('work_dirs', args.grid))
     args.rows = args.rows or list(grid.rows)
     for row in args.rows:

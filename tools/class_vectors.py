@@ -11,15 +11,14 @@ must be those of the training set, in its order; underscores and case do not cou
 
 import argparse
 import os
-import sys
 
 import torch
-from mmengine.config import DictAction
 
 import mmlt
 from mmlt.analysis.class_means import class_means
 from mmlt.clip import read_class_names, read_clip, read_templates, text_vectors
 from mmlt.clip.prompts import ENSEMBLES, TEMPLATE
+from mmlt.commands import Options, refuse_existing, run
 from mmlt.config_class_counts import add_class_counts, set_class_counts
 from mmlt.config_file import paths_fault, read_config
 from mmlt.models.class_vectors import load_class_vectors, save_class_vectors
@@ -73,13 +72,14 @@ def parse_args(argv) -> argparse.Namespace:
     means.add_argument('--amp', action='store_true', help='mixed precision')
     add_class_counts(means)
     means.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='settings to override: key=value'
+        '--cfg-options', nargs='+', action=Options, help='settings to override: key=value'
     )
     for kind in (text, means):
         kind.add_argument('--out', required=True, metavar='FILE.pth', help='what to write')
     args = parser.parse_args(argv)
     if not args.out.endswith('.pth'):
         parser.error(f'--out must end with .pth, got {args.out}')
+    refuse_existing(parser, args.out)
     if args.kind == 'means':
         given = [args.checkpoint] if args.checkpoint else []
         if fault := paths_fault(args.config, *given):
@@ -131,7 +131,4 @@ def main(argv=None) -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (ImportError, TypeError, ValueError, OSError) as error:
-        sys.exit(f'error: {error}')
+    run(main)

@@ -5,12 +5,10 @@ The folder is one that tools/dataset_converters/split_folder.py made.
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 import mmlt  # noqa: F401  (registers everything)
+from mmlt.commands import Options, run
 from mmlt.engine.new_config import METHODS, config_text
 from mmlt.files import write_whole
 
@@ -33,7 +31,7 @@ def parse_args():
         help="a model of mmpretrain's zoo, the beginning of its name (swin-tiny), or the class of "
         'a backbone (CifarResNet)',
     )
-    add('--backbone-options', nargs='+', action=DictAction, help='its arguments, such as depth=20')
+    add('--backbone-options', nargs='+', action=Options, help='its arguments, such as depth=20')
     add('--pretrained', action='store_true', help="begin from the zoo's weights (a download)")
     add('--size', type=int, default=64, help='edge of the images in pixels, 32 to 512')
     add('--epochs', type=int, default=20, help='length of the training')
@@ -76,7 +74,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (ValueError, TypeError, OSError) as error:
-        sys.exit(f'error: {error}')
+    run(main)

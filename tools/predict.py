@@ -10,10 +10,9 @@ import io
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 import mmlt  # noqa: F401  (registers everything)
 from mmlt.analysis.predictor import Predictor, find_images
+from mmlt.commands import Options, run
 from mmlt.config_file import paths_fault, read_config
 from mmlt.files import csv_text, printable, write_whole
 
@@ -31,7 +30,7 @@ def parse_args():
     add('--out', metavar='FILE.csv', help='write the predictions there; they are printed if not')
     add('--batch-size', type=int, default=32, help='images at a time')
     add('--device', help='cpu, cuda or cuda:1; the GPU if there is one')
-    add('--cfg-options', nargs='+', action=DictAction, help='settings to override')
+    add('--cfg-options', nargs='+', action=Options, help='settings to override')
     args = parser.parse_args()
     if fault := paths_fault(args.config, args.checkpoint):
         parser.error(fault)
@@ -68,7 +67,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (ValueError, TypeError, KeyError, OSError) as error:
-        sys.exit(f'error: {error}')
+    run(main)

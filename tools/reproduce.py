@@ -4,10 +4,10 @@
 
 A row is a config, options and seeds; the table also says how rows are trained (``fast``,
 ``batch_augment``, as in tools/train.py) and which environment variables their configs read. What is
-finished is never started again: its JSON lies in ``configs/<method>/results``. What was interrupted
-goes on from its last checkpoint; a row that needs another, or begins as another, waits for it.
-Ctrl-C and SIGTERM stop the runs in order: start the same line again. tools/render_results.py then
-prints the tables.
+finished is never started again: its JSON lies in ``configs/<method>/results``, or in --records DIR,
+which a clone names that is to train the rows itself. What was interrupted goes on from its last
+checkpoint; a row that needs another, or begins as another, waits for it. Ctrl-C and SIGTERM stop
+the runs in order: start the same line again. tools/render_results.py then prints the tables.
 """
 
 import argparse
@@ -44,6 +44,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--rows', nargs='+', metavar='NAME', help='these rows alone')
     parser.add_argument('--seeds', nargs='+', type=int, help='these seeds alone')
     parser.add_argument('--work-dir', default='work_dirs/reproduce', help='folder of the runs')
+    parser.add_argument(
+        '--records',
+        type=Path,
+        metavar='DIR',
+        help='records of your own: what has none in there is trained, whatever lies beside the '
+        'configs',
+    )
     parser.add_argument('--list', action='store_true', help='say what is finished, start nothing')
     args = parser.parse_args()
     if args.jobs < 1:
@@ -57,11 +64,16 @@ def runs_of(table, args) -> list[Run]:
     wanted = list(args.rows or names)
     if unknown := sorted(set(wanted) - set(names)):
         sys.exit(f'error: {table.path} has no rows {unknown}, it has {list(names)}')
+    seeds = {seed for name in wanted for seed in names[name].seeds}
+    if unknown := sorted(set(args.seeds or ()) - seeds):
+        sys.exit(
+            f'error: the rows of {table.path} have no seeds {unknown}, they have {sorted(seeds)}'
+        )
     for name in wanted:  # grows while it is read: what is needed may need another
         if (needed := names[name].needs) and needed.name not in wanted:
             wanted.append(needed.name)
     return [
-        Run(row, seed, Path(args.work_dir), frozenset(table.kept_epochs(row)))
+        Run(row, seed, Path(args.work_dir), frozenset(table.kept_epochs(row)), args.records)
         for row in table.rows
         if row.name in wanted
         for seed in row.seeds
@@ -84,7 +96,7 @@ class Worker:
         while (run := self.take()) is not None:
             try:
                 reason = self.execute(run)
-            except (OSError, ValueError, KeyError) as error:
+            except Exception as error:  # whatever it is, the other runs go on
                 reason = f'{type(error).__name__}: {error}'
             with self.condition:
                 self.active.pop(run)
@@ -193,6 +205,11 @@ def main() -> None:
     for run in runs:
         state = 'resumable' if run.last_checkpoint() else 'to run'
         print(f'{"finished" if run in finished else state:10}{run.row.name}, seed {run.seed}')
+    if finished and not args.list:
+        print(
+            f'{len(finished)} of {len(runs)} runs have records and are not trained again '
+            '(--records DIR is for records of your own)'
+        )
     if args.list:
         return
     worker = Worker(runs)

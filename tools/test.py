@@ -6,10 +6,10 @@ the numbers with test-time augmentation to those without; say so when you quote 
 """
 
 import csv
+import io
 import math
 import os
 from copy import deepcopy
-from pathlib import Path
 
 import mmengine
 import numpy as np
@@ -78,8 +78,9 @@ def parse_args():
         parser.error(f'--out must end in .json, .pkl or .pickle, got {args.out}')
     if args.out and not args.out_item:
         args.out_item = 'metrics' if args.out.endswith('.json') else 'pred'
-    if args.out_item == 'pred' and args.out.endswith('.json'):
-        parser.error('--out-item pred needs a .pkl file')
+    wanted = {'pred': ('.pkl', '.pickle'), 'metrics': '.json'}.get(args.out_item)
+    if wanted and not args.out.endswith(wanted):
+        parser.error(f'--out-item {args.out_item} needs a file that ends in {wanted}')
     if args.out_item == 'pred' and len(args.checkpoints) > 1:
         parser.error(f'predictions are of one CHECKPOINT, got {len(args.checkpoints)}')
     if args.per_class and not args.per_class.endswith('.csv'):
@@ -154,16 +155,16 @@ def write_per_class(path: str, shot: ShotAccuracy, accuracies: dict[str, list]) 
     """Write a line a class; ``accuracies`` has the last columns."""
     names = (shot.dataset_meta or {}).get('classes') or ()
     groups = shot_groups(shot.class_counts, shot.many, shot.few)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with open(path, 'w', newline='') as file:
-        write = csv.writer(file).writerow
-        write(['label', 'name', 'train_images', 'shot_group', 'test_images', *accuracies])
-        for k, count in enumerate(shot.class_counts):
-            name = csv_text(names[k]) if k < len(names) else ''
-            group = next(group for group, members in groups.items() if members[k])
-            cells = (accuracy[k] for accuracy in accuracies.values())
-            cells = ('' if math.isnan(cell) else f'{cell:.4f}' for cell in cells)
-            write([k, name, count, group, shot.test_counts[k], *cells])
+    file = io.StringIO(newline='')
+    write = csv.writer(file).writerow
+    write(['label', 'name', 'train_images', 'shot_group', 'test_images', *accuracies])
+    for k, count in enumerate(shot.class_counts):
+        name = csv_text(names[k]) if k < len(names) else ''
+        group = next(group for group, members in groups.items() if members[k])
+        cells = (accuracy[k] for accuracy in accuracies.values())
+        cells = ('' if math.isnan(cell) else f'{cell:.4f}' for cell in cells)
+        write([k, name, count, group, shot.test_counts[k], *cells])
+    write_whole(path, file.getvalue())
 
 
 def main():

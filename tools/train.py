@@ -81,18 +81,23 @@ def merge_args(cfg, args):
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.dtype = 'bfloat16'
         cfg.default_hooks.fast_step = dict(type='FastStepHook', compile=args.fast == 'compile')
-    if args.in_memory:
+    if args.in_memory is not None:
         keep_in_memory(cfg, args.in_memory)
     if args.batch_augment:
         augment_in_batches(cfg)
-    if args.auto_scale_lr:
-        cfg.setdefault('auto_scale_lr', {})['enable'] = True
     if args.no_persistent_workers:
         for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
             if cfg.get(name):
                 cfg[name].persistent_workers = False
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
+    if args.auto_scale_lr:
+        if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
+            raise SystemExit(
+                'error: --auto-scale-lr needs to know for how many images a step the rate was '
+                'chosen: --cfg-options auto_scale_lr.base_batch_size=64'
+            )
+        cfg.auto_scale_lr.enable = True
     if args.resume or (cfg.get('resume') and not cfg.get('load_from')):
         last = resume_path(cfg.work_dir, None if args.resume == 'auto' else args.resume)
         cfg.resume = last is not None

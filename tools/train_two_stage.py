@@ -57,8 +57,9 @@ def parse_args() -> tuple[argparse.Namespace, list[str]]:
         )
     args, train_flags = parser.parse_known_args()
     for name in ('stage1', 'stage2'):
-        if not os.path.isfile(getattr(args, name)):
-            parser.error(f'{name.upper()} {getattr(args, name)} does not exist')
+        # mmengine finds what has a package in front, such as mmlt::bce3s/....py.
+        if '::' not in (path := getattr(args, name)) and not os.path.isfile(path):
+            parser.error(f'{name.upper()} {path} does not exist')
     if args.gpus < 1:
         parser.error(f'--gpus must be >= 1, got {args.gpus}')
     if set(' ,') & set(os.path.abspath(args.work_dir)):
@@ -89,6 +90,9 @@ def check_draws(args: argparse.Namespace) -> None:
     """Refuse two stages that train on different images."""
     # Imported here: a run that is told its flags are wrong need not wait for it.
     from mmengine.config import Config, DictAction
+
+    if '::' in args.stage1 + args.stage2:
+        import mmlt  # noqa: F401  (lets mmengine find them)
 
     def train_set(stage: int, change=None):
         reader = argparse.ArgumentParser()

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from mmlt.analysis.files import FACTS, write_json, write_per_class
 from mmlt.analysis.model_outputs import ACCURACIES
 from mmlt.analysis.model_page import ERRORS
 from mmlt.evaluation import short_names
+from mmlt.files import write_whole
 from mmlt.visualization import save_figure
 
 
@@ -65,7 +67,7 @@ def compare(folders: Sequence[str], out: str | Path) -> Path:
     figures = draw(models, title)
     pngs = {key: save_figure(fig, out / key)[0].read_bytes() for key, fig in figures.items()}
     index = out / 'index.html'
-    index.write_text(page(title, rows, deltas, models, pngs), encoding='utf-8')
+    write_whole(index, page(title, rows, deltas, models, pngs))
     return index
 
 
@@ -79,9 +81,20 @@ def read_report(folder: str) -> Report:
     ]
     if missing:
         raise ValueError(f'REPORT_DIR {folder} has no {missing[0]}: analyze_model.py writes it')
+    try:
+        return _read(folder)
+    except (ValueError, LookupError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f'REPORT_DIR {folder} is damaged ({error}): run analyze_model.py again'
+        ) from error
+
+
+def _read(folder: Path) -> Report:
     values = json.loads((folder / 'report.json').read_text(encoding='utf-8'))
     with open(folder / 'per_class.csv', newline='', encoding='utf-8') as file:
         rows = list(csv.DictReader(file))
+    if len(rows) != (number := len(values['class_counts'])):
+        raise ValueError(f'per_class.csv has {len(rows)} of {number} classes')
     columns = {
         name: np.array([float(row[name] or 'nan') for row in rows])
         for name in rows[0]
@@ -99,6 +112,10 @@ def read_report(folder: str) -> Report:
 
 def check_same(first: Report, other: Report, which: str) -> None:
     """Refuse reports of other classes or images; say what differs."""
+    for what in ('split', 'dataset'):
+        a, b = first.values[what], other.values[what]
+        if a != b:
+            raise ValueError(f'{which} are reports of other images: {what} {b} and {a}')
     for key in ('class_counts', 'many', 'few'):
         a, b = first.values[key], other.values[key]
         if a == b:
@@ -112,6 +129,10 @@ def check_same(first: Report, other: Report, which: str) -> None:
     if len(first.labels) != len(other.labels):
         sizes = f'{len(other.labels)} and {len(first.labels)}'
         raise ValueError(f'the labels of {which} differ: {sizes} images')
+    names = [[fact[FACTS.index('name')] for fact in report.facts] for report in (first, other)]
+    if names[0] != names[1]:
+        k = next(k for k, (a, b) in enumerate(zip(*names)) if a != b)
+        raise ValueError(f'classes of {which} differ: {k} is {names[1][k]!r} and {names[0][k]!r}')
     different = np.flatnonzero(first.labels != other.labels)
     if len(different):
         i = different[0]

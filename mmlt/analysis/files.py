@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from mmlt.files import csv_text, write_whole
 
 FACTS = ('label', 'name', 'train_images', 'shot_group', 'test_images')
@@ -23,6 +25,13 @@ def write_json(path: Path, content) -> None:
         return None if isinstance(part, float) and not math.isfinite(part) else part
 
     write_whole(path, json.dumps(plain(content), indent=2, allow_nan=False) + '\n')
+
+
+def write_arrays(path: Path, **arrays) -> None:
+    """Write arrays as a compressed ``.npz``, whole or not at all."""
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    write_whole(path, file.getvalue())
 
 
 def write_per_class(

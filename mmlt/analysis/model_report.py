@@ -11,7 +11,7 @@ from mmpretrain.registry import VISUALIZERS
 from PIL import Image
 
 from mmlt.analysis.confusions import confusions, draw_confusions, worst_classes
-from mmlt.analysis.files import number, write_json, write_per_class
+from mmlt.analysis.files import number, write_arrays, write_json, write_per_class
 from mmlt.analysis.loading import use_scope
 from mmlt.analysis.measures import Classifier, classifier_of, covariance_of, measure, summary
 from mmlt.analysis.model_outputs import (
@@ -129,7 +129,7 @@ def analyze(
     write_geometry(Path(out), distances, classifier, embedding)
     pngs = {key: save_figure(fig, Path(out) / key)[0].read_bytes() for key, fig in figures.items()}
     index = Path(out) / 'index.html'
-    index.write_text(page(title, report, pngs), encoding='utf-8')
+    write_whole(index, page(title, report, pngs))
     give_to_backends(cfg, Path(out), pngs)
     return index
 
@@ -156,10 +156,12 @@ def write(out: Path, report: dict, outputs: Outputs, per_class: dict, names) -> 
     title = f'{report["name"]}: every class, {report["split"]} split'
     page = sortable_page(title, Table(heads, rows, caption))
     write_whole(out / 'per_class.html', page)
-    np.savez_compressed(
-        out / 'predictions.npz', labels=outputs.labels, predictions=outputs.predictions,
+    write_arrays(
+        out / 'predictions.npz',
+        labels=outputs.labels,
+        predictions=outputs.predictions,
         confidence=outputs.confidence,
-    )  # fmt: skip
+    )
 
 
 def describe_worst(outputs: Outputs, shots: dict, names) -> list[dict]:
@@ -189,7 +191,7 @@ def write_geometry(out: Path, distances, classifier: Classifier | None, embeddin
     if classifier and len(classifier.vectors) <= MOST_CELLS:
         matrix = separability_matrix(classifier.vectors)
         arrays['separability_matrix'] = matrix.numpy().astype(np.float32)
-    np.savez_compressed(out / 'geometry.npz', **arrays)
+    write_arrays(out / 'geometry.npz', **arrays)
 
 
 def notes_on(outputs: Outputs, classifier: Classifier | None) -> list[str]:

@@ -9,7 +9,11 @@ import numpy as np
 from mmlt.datasets.labels import read_labels
 
 # What does not choose images.
-_NOT_CHOOSING = ('pipeline', 'lazy_init', 'serialize_data', 'max_refetch', 'metainfo', 'download')
+_NOT_CHOOSING = {
+    *('pipeline', 'lazy_init', 'serialize_data', 'max_refetch', 'metainfo', 'download', 'classes'),
+    *('check_files', 'test_mode', 'allow_missing', 'backend_args', 'num_classes'),
+}
+_PATHS = ('data_root', 'ann_file', 'data_prefix', 'img_path')
 
 
 def describe_images(dataset: Mapping) -> str:
@@ -29,9 +33,10 @@ def describe_images(dataset: Mapping) -> str:
         'ImageNetLT, list val.txt'
     """
     inner = _innermost(dataset)
-    kind = inner.get('type', 'dataset')
-    words = [getattr(kind, '__name__', str(kind)).removeprefix('mmpretrain.')]
-    if inner.get('ann_file'):
+    words = [_kind(inner)]
+    if isinstance(inner.get('datasets'), list | tuple):
+        words[0] = ' and '.join(describe_images(part) for part in inner['datasets'])
+    elif inner.get('ann_file'):
         words.append(f'list {inner["ann_file"]}')
     elif inner.get('split'):
         words.append(f'split {inner["split"]}')
@@ -41,7 +46,10 @@ def describe_images(dataset: Mapping) -> str:
         words += [path] if (path := os.path.join(inner.get('data_root') or '', prefix)) else []
     for wrapper in _wrappers(dataset):
         counts = wrapper.get('class_counts')
-        if isinstance(counts, Mapping) and 'ratio' in counts:
+        if 'fold' in wrapper:
+            number = f'fold {wrapper["fold"]} of {wrapper.get("num_splits", 5)}'
+            words.append(number if wrapper.get('test_mode') else f'all but {number}')
+        elif isinstance(counts, Mapping) and 'ratio' in counts:
             words.append(f'{counts["direction"]} long tail of ratio {counts["ratio"]}')
         elif isinstance(counts, Mapping):
             words.append(f'part {wrapper.get("part", "train")} of {counts["base"]}')
@@ -56,19 +64,14 @@ def describe_images(dataset: Mapping) -> str:
 def same_images(first: Mapping, second: Mapping) -> bool:
     """Whether two configs read the same set: other transforms or another draw make no other set.
 
-    Two parts of one split are different sets, and so are a draw and what it leaves.
+    Two parts of one split are different sets, and so are two folds, and a draw and what it leaves.
+    A part and the whole are the same: the part is of it.
 
     Example:
         >>> plain = dict(type='CIFAR100', split='test', pipeline=[])
         >>> same_images(plain, dict(type='LongTailedDataset', dataset=dict(plain, pipeline=[1])))
         True
     """
-
-    def source(dataset: Mapping) -> dict:
-        inner = {k: v for k, v in _innermost(dataset).items() if k not in _NOT_CHOOSING}
-        if isinstance(inner.get('data_root'), str):
-            inner['data_root'] = os.path.normpath(inner['data_root'])
-        return inner
 
     def parts(dataset: Mapping) -> list:
         return [
@@ -81,11 +84,36 @@ def same_images(first: Mapping, second: Mapping) -> bool:
         draws = (wrapper for wrapper in _wrappers(dataset) if 'class_counts' in wrapper)
         return [wrapper.get('part') == 'rest' for wrapper in draws]
 
-    if source(first) != source(second):
+    def folds(dataset: Mapping) -> list:
+        chosen = ('fold', 'num_splits', 'seed', 'test_mode')
+        return [[w.get(key) for key in chosen] for w in _wrappers(dataset) if 'fold' in w]
+
+    if _source(first) != _source(second):
         return False
-    if rests(first) and rests(second) and rests(first) != rests(second):
-        return False
-    return not (parts(first) and parts(second)) or parts(first) == parts(second)
+    return not any(
+        choice(first) and choice(second) and choice(first) != choice(second)
+        for choice in (parts, rests, folds)
+    )
+
+
+def _source(dataset) -> object:
+    """What chooses the images of the innermost dataset, spelled in one way."""
+    inner = {k: v for k, v in _innermost(dataset).items() if k not in _NOT_CHOOSING}
+    inner |= {key: _normal(inner[key]) for key in _PATHS if key in inner}
+    if isinstance(inner.get('datasets'), list | tuple):
+        inner['datasets'] = [_source(part) for part in inner['datasets']]
+    return inner | dict(type=_kind(inner))
+
+
+def _normal(path):
+    if isinstance(path, Mapping):
+        return {key: _normal(value) for key, value in path.items()}
+    return os.path.normpath(path) if isinstance(path, str) and path else path
+
+
+def _kind(dataset: Mapping) -> str:
+    kind = dataset.get('type', 'dataset')
+    return getattr(kind, '__name__', str(kind)).rpartition('.')[2]
 
 
 def training_draw(dataset) -> str:

@@ -101,10 +101,15 @@ class PathLabelDataset(BaseDataset):
         self.ann_file = self._find_ann_file()
         entries = self.load_entries()
         layout = self._resolve_layout(entries)
-        data_list = [
-            {'img_path': fileio.join_path(self.img_prefix, layout(entry)), 'gt_label': entry.label}
-            for entry in entries
-        ]
+        data_list = []
+        for entry in entries:
+            if (path := layout(entry)) is None:
+                raise FileNotFoundError(
+                    f'{self.where(entry)}: no image {entry.path} below {self.img_prefix}, where '
+                    'others of the list are'
+                )
+            path = fileio.join_path(self.img_prefix, path)
+            data_list.append({'img_path': path, 'gt_label': entry.label})
         self._check_images(entries, data_list)
         return data_list
 

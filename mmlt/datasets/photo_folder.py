@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 from mmengine.logging import print_log
@@ -63,7 +64,7 @@ class PhotoFolder(BaseDataset):
             )
         entries, unread, missing = [], [], []
         for name, label in labels.items():
-            files = sorted(folders[name].rglob('*')) if name in folders else []
+            files = sorted(visible(folders[name])) if name in folders else []
             photos = [path for path in files if is_photo(path.name)]
             unread += [path for path in files if path.name.lower().endswith(UNREAD)]
             entries += [dict(img_path=str(path), gt_label=label) for path in photos]
@@ -82,6 +83,13 @@ class PhotoFolder(BaseDataset):
                 logging.WARNING,
             )
         return entries
+
+
+def visible(folder: Path) -> Iterator[Path]:
+    """The files below a folder, without hidden ones and those of hidden folders."""
+    for path in folder.rglob('*'):
+        if not any(part.startswith('.') for part in path.relative_to(folder).parts):
+            yield path
 
 
 def read_classes(data_root) -> list[str]:

@@ -14,8 +14,9 @@ from mmlt import checkpoint as checkpoints
 from mmlt.checkpoint import TRAINING_ONLY, CheckpointError
 from mmlt.files import write_whole
 
-# A published file names nobody's folders.
+# A published file names nobody's folders: neither these, nor what leads to a file or folder.
 _PRIVATE = re.compile(r'^(work_dir|load_from) = .*$', re.MULTILINE)
+_ABSOLUTE = re.compile(r"""(['"])(?:~?/|[A-Za-z]:[\\/])[^'"\n]*?([^'"\n\\/]*)[\\/]?\1""")
 
 
 def publish(source, target) -> tuple[Path, dict, dict]:
@@ -67,6 +68,16 @@ def publish(source, target) -> tuple[Path, dict, dict]:
     return target, sizes(before), sizes(after)
 
 
+def without_folders(config: str) -> str:
+    """The text of a config without work dir and checkpoint, of other paths the last part.
+
+    Example:
+        >>> without_folders("data_root = '/home/me/birds'")
+        "data_root = 'birds'"
+    """
+    return _ABSOLUTE.sub(r'\1\2\1', _PRIVATE.sub(r'\1 = None', config))
+
+
 def sizes(checkpoint: dict) -> dict[str, int]:
     """Bytes of the tensors in each part of a checkpoint.
 
@@ -106,7 +117,7 @@ def _meta(meta: dict, draw: str | None) -> dict:
         if key in meta
     }
     if isinstance(kept.get('cfg'), str):
-        kept['cfg'] = _PRIVATE.sub(r'\1 = None', kept['cfg'])
+        kept['cfg'] = without_folders(kept['cfg'])
     kept['mmpretrain_version'] = mmpretrain.__version__
     kept['mmlt_version'] = sys.modules['mmlt'].__version__  # the package stands above its parts
     if draw or meta.get('training_draw'):

@@ -1,4 +1,4 @@
-"""The model of a runner, without the wrapper that several processes need."""
+"""The model of a runner, without the wrapper that several processes need, and its slots."""
 
 from mmengine.model import is_model_wrapper
 from torch import nn
@@ -9,19 +9,13 @@ def bare_model(runner) -> nn.Module:
     return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
-def ignored_preprocessor(runner) -> str:
-    """Say that ``data_preprocessor`` of the config has no effect; '' if it has.
-
-    mmengine takes it only where the model brings none of its own, as two of mmpretrain's bases do.
-    """
-    wanted = runner.cfg.get('data_preprocessor') or {}
-    found = getattr(bare_model(runner), 'data_preprocessor', None)
-    kind = wanted.get('type')
-    kind = str(getattr(kind, '__name__', kind)).rpartition('.')[2]
-    if found is None or 'type' not in wanted or kind == type(found).__name__:
-        return ''
-    return (
-        f'data_preprocessor ({kind}) has no effect: model.data_preprocessor of the base '
-        f'({type(found).__name__}) stands before it; write it as '
-        'model = dict(data_preprocessor=dict(_delete_=True, ...))'
-    )
+def slots_of(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The slots of the head and of its experts that are not at rest; none of another head."""
+    head = getattr(model, 'head', None)
+    heads = {'': head} | {f'experts.{m}.': e for m, e in enumerate(getattr(head, 'experts', ()))}
+    return [
+        (prefix + name, slot)
+        for prefix, inner in heads.items()
+        for name, slot in (getattr(inner, 'slots', None) or {}).items()
+        if name not in getattr(inner, 'resting', ())
+    ]

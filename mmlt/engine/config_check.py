@@ -10,9 +10,10 @@ from mmengine.optim import OptimWrapper
 
 from mmlt.checkpoint import TRAINING_ONLY, CheckpointError, check_weights
 from mmlt.datasets.labels import read_labels
-from mmlt.engine.bare_model import bare_model, ignored_preprocessor
+from mmlt.engine.bare_model import bare_model, slots_of
 from mmlt.engine.hooks import ClassCountsCheckHook, ClassNamesCheckHook, StrictLoadHook
 from mmlt.engine.hooks.class_names_check_hook import compare_class_vectors, names_of
+from mmlt.engine.without_effect import doubts, faults
 
 
 @dataclass
@@ -59,22 +60,17 @@ def check_runner(runner, checkpoint: str | None = None) -> Iterator[Finding]:
         f'{len(labels)} training images of {np.count_nonzero(counts)} classes, '
         f'{counts.max()} to {counts[counts > 0].min()} a class',
     )
-    if not len(runner.train_dataloader):
-        yield Finding(
-            'FAULT',
-            'data',
-            f'the training set gives no batch: {len(labels)} images, batch_size {size}, drop_last',
-        )
+    for fault in faults(runner):
+        yield Finding('FAULT', 'config', fault)
         return
-    if fault := ignored_preprocessor(runner):
-        yield Finding('FAULT', 'data', fault)
-        return
+    for doubt in doubts(runner):
+        yield Finding('note', 'config', doubt)
     ClassCountsCheckHook().before_train(runner)
     ClassNamesCheckHook().before_train(runner)
     tested = runner.build_dataloader(runner._test_dataloader) if runner._test_dataloader else None
     if tested is not None:
         ClassNamesCheckHook().compare_datasets(dataset, tested.dataset, 'test')
-        yield Finding('ok', 'names', 'training, validation and test set have the same classes')
+        yield _names(runner, dataset, tested.dataset)
         shown = len(tested.dataset) // max(1, len(counts))
         if shown < 5:
             yield Finding('note', 'test', f'about {shown} images a class: a class moves by steps')
@@ -87,12 +83,21 @@ def check_runner(runner, checkpoint: str | None = None) -> Iterator[Finding]:
         yield _predicts(runner, tested)
 
 
+def _names(runner, training, tested) -> Finding:
+    sets = dict(training=training, test=tested)
+    if runner.val_loop is not None:
+        sets['validation'] = runner.val_loop.dataloader.dataset
+    if silent := [name for name, dataset in sets.items() if names_of(dataset) is None]:
+        return Finding('note', 'names', f'not compared: the {silent[0]} set tells none')
+    return Finding('ok', 'names', f'the same in the {", ".join(sets)} set')
+
+
 def _slots(model) -> Iterator[Finding]:
     head = model.head
     if not hasattr(head, 'slots'):
         yield Finding('ok', 'head', f'{type(head).__name__}, no slots of mmlt')
         return
-    for name, slot in head.slots.items():
+    for name, slot in slots_of(model):
         criterion = getattr(slot, 'criterion', slot)
         text = f'{type(slot).__name__} with {type(criterion).__name__}'
         margin = getattr(slot, 'margin', None)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmlt.class_counts import load_class_counts
 from mmlt.datasets.image_check import is_photo
-from mmlt.datasets.photo_folder import read_classes
+from mmlt.datasets.photo_folder import read_classes, visible
 from mmlt.engine.backbones import Backbone, find_backbone
 
 METHODS = {
@@ -55,7 +55,8 @@ def look_at(data: Path) -> Photos:
         k = wrong[0]
         raise ValueError(
             f'{data / "counts.json"} has {counts[k]} images of {names[k]!r}, {data / "train"} has '
-            f'{found["train"][k]}: were images moved? Split anew, or count with count_classes.py'
+            f'{found["train"][k]}: were images moved? Split anew, or '
+            f'count_classes.py {data / "train"} --out {data / "counts.json"} --overwrite'
         )
     return Photos(counts, sum(found['val']) > 0, min(found['val']) == 0, min(found['test']) == 0)
 
@@ -110,7 +111,7 @@ def config_text(
         raise ValueError(f'rate must be > 0, got {rate}')
     photos = look_at(data)
     total = sum(photos.counts)
-    batch = batch_size or (32 if total >= 320 else 16 if total >= 64 else 4)
+    batch = (32 if total >= 320 else 16 if total >= 64 else 4) if batch_size is None else batch_size
     if not 2 <= batch <= total:
         raise ValueError(f'batch_size must be 2 to {total}, the training images, got {batch}')
     found = find_backbone(backbone, size, backbone_options)
@@ -136,7 +137,7 @@ def config_text(
 
 def _count(folder: Path, names: list[str]) -> list[int]:
     paths = [folder / name for name in names]
-    return [sum(is_photo(p.name) for p in path.rglob('*')) for path in paths]
+    return [sum(is_photo(p.name) for p in visible(path)) for path in paths]
 
 
 def _header(out, method, backbone, photos, size, epochs, rate) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import string
 from pathlib import Path
 
 from mmlt import checkpoint
@@ -18,8 +19,21 @@ def looks_like_ours(name: str, template: str = 'epoch_{}.pth') -> bool:
         >>> [looks_like_ours(name) for name in ('best_a_epoch_2.pth', '../epoch_2.pth', 'notes')]
         [True, False, False]
     """
-    number = re.escape(template).replace(r'\\{\\}', r'\\d+').replace(r'\{\}', r'\d+')
-    return bool(re.fullmatch(rf'(best_[^/]+_)?{number}|{_INTERRUPTED}', name))
+    return bool(re.fullmatch(rf'(best_[^/]+_)?{pattern_of(template)}|{_INTERRUPTED}', name))
+
+
+def pattern_of(template: str) -> str:
+    """The regular expression of the names that a template such as 'epoch_{:03d}.pth' makes.
+
+    Its one group is the number.
+
+    Example:
+        >>> re.fullmatch(pattern_of('epoch_{:03d}.pth'), 'epoch_007.pth')[1]
+        '007'
+    """
+    parts = [re.escape(text) + (r'(\d+)' if field is not None else '')
+             for text, field, *_ in string.Formatter().parse(template)]  # fmt: skip
+    return ''.join(parts)
 
 
 def find_resumable(work_dir) -> tuple[str | None, list[str]]:

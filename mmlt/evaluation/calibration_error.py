@@ -1,15 +1,16 @@
 """Calibration error of the predicted scores, overall and by shot group."""
 
+import json
 import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-from mmengine import fileio
 from mmengine.evaluator import BaseMetric
 from mmpretrain.registry import METRICS
 
 from mmlt.class_counts import load_class_counts
+from mmlt.files import write_whole
 from mmlt.functional.calibration import calibration_errors, reliability_bins, top1_confidence
 from mmlt.functional.shots import shot_groups
 
@@ -78,8 +79,9 @@ class CalibrationError(BaseMetric):
         reliability_bins(torch.empty(0), torch.empty(0, dtype=torch.bool), num_bins)
         self.groups = {}
         self.num_classes = None
+        self.class_counts = None
         if class_counts is not None:
-            counts = load_class_counts(class_counts)
+            self.class_counts = counts = load_class_counts(class_counts)
             self.groups = shot_groups(counts, many, few)
             self.num_classes = len(counts)
         self.num_bins = num_bins
@@ -124,7 +126,7 @@ class CalibrationError(BaseMetric):
                 name: {key: _without_nan(part.tolist()) for key, part in parts.items()}
                 for name, parts in bins.items()
             }
-            fileio.dump(content, self.out_file, file_format='json')
+            write_whole(self.out_file, json.dumps(content))
         metrics = {name: 100 * errors['all'][name].item() for name in ('ece', 'mce')}
         metrics.update({f'ece_{name}': 100 * errors[name]['ece'].item() for name in self.groups})
         return metrics

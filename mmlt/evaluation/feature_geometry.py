@@ -78,9 +78,9 @@ class FeatureGeometry(BaseMetric):
         prefix: str | None = None,
     ):
         super().__init__(collect_device=collect_device, prefix=prefix)
-        counts = load_class_counts(class_counts)
-        self.num_classes = len(counts)
-        self.groups = shot_groups(counts, many, few)
+        self.class_counts = load_class_counts(class_counts)
+        self.num_classes = len(self.class_counts)
+        self.groups = shot_groups(self.class_counts, many, few)
         if separability not in (*CENTERINGS, None):
             raise ValueError(
                 f"separability must be 'class', 'global' or None, got {separability!r}"

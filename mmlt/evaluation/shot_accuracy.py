@@ -65,6 +65,17 @@ class ShotAccuracy(BaseMetric):
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
         """Keep prediction and label, one item a sample: so padded ones can be cut off later."""
+        for sample in data_samples:
+            if len(sample['gt_label']) != 1:
+                raise ValueError(
+                    f'gt_label must be one class a sample, got {len(sample["gt_label"])}'
+                )
+            width = len(sample.get('pred_score', self.class_counts))
+            if width != len(self.class_counts):
+                raise ValueError(
+                    f'pred_score of the evaluated set has {width} classes, class_counts has '
+                    f'{len(self.class_counts)}'
+                )
         predictions = [
             _best(sample['pred_score']) if 'pred_score' in sample else sample['pred_label'][0]
             for sample in data_samples

@@ -51,6 +51,7 @@ from mmlt.functional.margins import (
     dbm_logits,
     ldam_class_margin,
     ldam_logits,
+    sphere_face_logits,
 )
 from mmlt.functional.moved import forward
 from mmlt.functional.pairs import sample_negatives, sigmoid_pair_loss, softmax_pair_loss
@@ -107,6 +108,7 @@ __all__ = [
     'sigmoid_uniform_loss',
     'softmax_pair_loss',
     'softmax_uniform_loss',
+    'sphere_face_logits',
     'step_class_counts',
     'supervised_contrastive_loss',
     'top1_confidence',

@@ -6,8 +6,9 @@ changes the target's logit alone; the losses of :mod:`mmlt.functional.pairs` do 
     subtracted from the cosine:  s (cos theta_y - m)     CosFace (constant m), LDAM (m by class)
     added to the angle:          s cos(theta_y + m)      ArcFace (constant m), DBM (m by class and
                                                          by sample)
+    multiplied with the angle:   s cos(m theta_y)        SphereFace (whole m)
 
-All angular margins go through :func:`cos_plus_margin`, which needs no ``acos``.
+All added margins go through :func:`cos_plus_margin`, which needs no ``acos``.
 """
 
 import math
@@ -276,6 +277,59 @@ def ldam_logits(
     return moved(cosine, index, move=move, scale=scale)
 
 
+def sphere_face_logits(
+    cosine: Tensor, target: Tensor, multiplier: int = 2, scale: float = 32.0
+) -> Tensor:
+    r"""Scaled cosines with the target's angle multiplied.
+
+    .. math::
+        z_y = s \, \psi(\theta_y), \quad \psi(\theta) = (-1)^k \cos(m \theta) - 2 k, \quad
+        k = \lfloor m \theta / \pi \rfloor, \quad z_k = s \cos\theta_k \; (k \ne y)
+
+    :math:`\psi` is :math:`\cos(m \theta)` up to :math:`\pi / m` and falls on behind it. As m is
+    whole, :math:`\cos(m \theta)` is a polynomial of the cosine (Chebyshev's): no ``acos`` is in the
+    gradient, which is finite at every angle.
+
+    Args:
+        cosine: Cosines of features and class vectors, in [-1, 1] but for rounding. Half and
+            bfloat16 are computed in float32.
+        target: Class labels (int64, in [0, K)). Soft labels have no one target and are refused.
+        multiplier: m, a whole number >= 1; 1 is no margin.
+        scale: s, > 0.
+
+    Shape:
+        cosine (N, K); target (N,); returns logits (N, K).
+
+    Raises:
+        ValueError: A shape that does not fit, ``multiplier`` no whole number >= 1, or ``scale`` not
+            positive.
+        TypeError: A dtype that does not fit.
+
+    Source:
+        DBM, table 1; Liu et al. (2017), eq. 7.
+
+    Example:
+        >>> sphere_face_logits(torch.tensor([[0.5, 0.1]]), torch.tensor([0]), scale=1.0)
+        tensor([[-0.5000,  0.1000]])
+    """
+    check_multiplier(multiplier)
+    _check_cosine(cosine, target, scale)
+    index = target.unsqueeze(1)
+    own = _within(cosine.gather(1, index))
+    previous, power = torch.ones_like(own), own
+    for _ in range(multiplier - 1):
+        previous, power = power, 2 * own * power - previous
+    turns = (multiplier * own.detach().acos() / math.pi).floor().clamp(max=multiplier - 1)
+    value = (1 - 2 * (turns % 2)) * power - 2 * turns
+    return scale * upcast(cosine).scatter(1, index, value)
+
+
+def check_multiplier(multiplier: int) -> None:
+    """Refuse a factor of the angle that is no whole number >= 1."""
+    if isinstance(multiplier, bool) or not isinstance(multiplier, int) or multiplier < 1:
+        raise ValueError(f'multiplier must be a whole number >= 1, got {multiplier!r}')
+
+
 def check_instance_margin(instance_margin: str, instance_weight: float) -> None:
     """Refuse an instance-wise margin that :func:`dbm_logits` does not know; no shapes, no tensors.
 
@@ -353,10 +407,13 @@ def _check_margin(name: str, value: float, limit: float) -> None:
 
 def _check_logits(cosine: Tensor, target: Tensor, class_margin: Tensor, scale: float) -> None:
     """Shapes and dtypes only: looking at values would wait for the GPU."""
+    _check_cosine(cosine, target, scale)
+    check_shape('class_margin', class_margin, cosine.shape[1])
+    check_floating('class_margin', class_margin)
+
+
+def _check_cosine(cosine: Tensor, target: Tensor, scale: float) -> None:
     check_shape('cosine', cosine, 'N', 'K')
     check_floating('cosine', cosine)
-    n, k = cosine.shape
-    check_labels('target', target, n, hint=_ONE_CLASS)
-    check_shape('class_margin', class_margin, k)
-    check_floating('class_margin', class_margin)
+    check_labels('target', target, len(cosine), hint=_ONE_CLASS)
     check_positive('scale', scale)

@@ -30,6 +30,8 @@ def build_part(spec: dict | nn.Module, wants: tuple[str, ...] = (), **facts) -> 
     """
     if isinstance(spec, nn.Module):
         return spec
+    # mmengine leaves the key where the config below has nothing to delete.
+    spec = {key: value for key, value in spec.items() if key != '_delete_'}
     kind = MODELS.get(spec['type']) if isinstance(spec['type'], str) else spec['type']
     if kind is None:
         return MODELS.build(spec)  # raises, with the names that there are
@@ -75,7 +77,12 @@ def as_spec(name: str, given, names: dict[str, str] | None = None):
 def merge_spec(defaults: dict | None, given):
     """Merge what a user gives into defaults; a ``type`` of another name replaces them whole.
 
-    A module, and None, replace them too.
+    A module, None, and a config with ``_delete_=True`` replace them too. (mmengine takes that key
+    away where it deletes something of the config below, and says nothing of it: then the rest is
+    merged.)
+
+    Raises:
+        ValueError: ``_delete_=True`` without a ``type``: nothing would be left to build.
 
     Example:
         >>> merge_spec(dict(type='CosineLinear', scale=32.0), dict(scale=16.0))
@@ -85,8 +92,15 @@ def merge_spec(defaults: dict | None, given):
     """
     if given is None or isinstance(given, nn.Module):
         return given
+    delete = given.get('_delete_', False)
     given = {key: value for key, value in given.items() if key != '_delete_'}
-    if not defaults or ('type' in given and _name(given['type']) != _name(defaults['type'])):
+    if delete and 'type' not in given:
+        raise ValueError(f'_delete_=True deletes the defaults {defaults}: name a type in {given}')
+    if (
+        delete
+        or not defaults
+        or ('type' in given and _name(given['type']) != _name(defaults['type']))
+    ):
         return given
     return {**defaults, **given}
 

@@ -89,8 +89,14 @@ def stack_target(data_samples: list[DataSample]) -> torch.Tensor:
     labels written in another way.
 
     Raises:
-        ValueError: The samples have neither.
+        ValueError: The samples have neither, or not one label each.
     """
+    sizes = {len(sample.gt_label) for sample in data_samples if 'gt_label' in sample}
+    if sizes - {1}:
+        raise ValueError(
+            'a head of mmlt needs one label an image, but the images of this batch have '
+            f'{sorted(sizes)} labels: multi-label data are not supported'
+        )
     if 'gt_score' in data_samples[0]:
         score = torch.stack([sample.gt_score for sample in data_samples])
         return score if score.is_floating_point() else score.argmax(dim=1)

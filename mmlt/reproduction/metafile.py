@@ -105,6 +105,6 @@ def _options(told: dict) -> dict:
 
 def _origin(record: dict) -> dict | None:
     """Whose checkpoint a second stage goes on from, or a row tests."""
-    if (needs := record['needs']) is None:
+    if (needs := record.get('needs')) is None:
         return None
     return {'Config': needs['config'], **({'Options': o} if (o := _options(needs)) else {})}

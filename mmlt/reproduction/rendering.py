@@ -44,7 +44,8 @@ def _render(table: Table, found: dict[str, list[dict]]) -> str:
             continue
         cells = [_mean([r['last'][f'shot/{name}'] for r in records]) for name in COLUMNS]
         cells.append(_mean([_calibration(r) for r in records]))
-        best = [r['best']['all'] for r in records if r['best']]
+        # Not one of validation images, beside accuracies on test images.
+        best = [r['best']['all'] for r in records if (r['best'] or {}).get('chosen_on') == 'test']
         seeds = ', '.join(str(r['seed']) for r in records)
         lines.append(' | '.join([row.name, seeds, *cells, _mean(best), *paper]))
     lines = [f'| {line} |' for line in lines]

@@ -12,6 +12,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mmlt import checkpoint
+from mmlt.datasets import same_images
 from mmlt.files import write_whole
 from mmlt.reproduction.record import read_record, write_record
 from mmlt.reproduction.shared_start import keep_checkpoint
@@ -36,12 +37,14 @@ class Run:
         seed (int): Its seed.
         root (Path): Folder of the work dirs.
         kept_epochs (set[int]): Epochs whose checkpoints stay, for rows that begin as this one.
+        records (Path, optional): Folder of the records. Defaults to None: beside the configs.
     """
 
     row: Row
     seed: int
     root: Path
     kept_epochs: frozenset = frozenset()
+    records: Path | None = None
 
     @cached_property
     def stem(self) -> str:
@@ -59,14 +62,22 @@ class Run:
         return f'{self.stem}_s{self.seed}'
 
     @property
+    def method(self) -> str:
+        """Name of the folder of the config."""
+        return self.row.config.resolve().parent.name
+
+    @property
     def work_dir(self) -> Path:
-        """Where it trains."""
-        return self.root / self.name
+        """Where it trains; methods have configs of one name."""
+        return self.root / self.method / self.name
 
     @property
     def record_path(self) -> Path:
-        """Where its record goes: beside the config."""
-        return self.row.config.parent / 'results' / f'{self.name}.json'
+        """Where its record goes."""
+        folder = self.row.config.parent / 'results'
+        if self.records is not None:
+            folder = self.records / self.method
+        return folder / f'{self.name}.json'
 
     @cached_property
     def config(self) -> Config:
@@ -223,7 +234,11 @@ class Run:
         """Write the record of a run that has been trained and tested."""
         last = json.loads(self.metrics.read_text())
         sittings, origin = self.work_dir / 'sittings.json', self.work_dir / 'begins_as.json'
-        history = {} if self.row.weights else curve_of(weights, last['shot/all'])
+        history, epoch = ({}, None) if self.row.weights else curve_of(weights)
+        val, test = (self.config[f'{part}_dataloader'].dataset for part in ('val', 'test'))
+        validated_on = 'test' if same_images(val, test) else 'validation'
+        if epoch is not None and validated_on == 'test':
+            history[epoch] = last['shot/all']
         best = max(history, key=history.get) if history else None
         record = dict(
             row=self.row.name,
@@ -240,8 +255,8 @@ class Run:
             fingerprint=self.fingerprint,
             draw=draw,
             last=last,
-            epoch=max(history, default=None),
-            best=None if best is None else dict(epoch=best, all=history[best], chosen_on='test'),
+            epoch=epoch,
+            best=best and dict(epoch=best, all=history[best], chosen_on=validated_on),
             curve=sorted(history.items()),
             seconds=round(sum(json.loads(sittings.read_text()))) if sittings.exists() else None,
             precision=_PRECISION[self.row.fast],
@@ -254,15 +269,15 @@ class Run:
         return record
 
 
-def curve_of(path: Path, last: float) -> dict[int, float]:
-    """Accuracy over all classes by epoch, from the notes that the last checkpoint carries.
+def curve_of(path: Path) -> tuple[dict[int, float], int]:
+    """Validated accuracy over all classes by epoch, as the last checkpoint notes it, and its epoch.
 
-    It was written before the validation of its own epoch, whose accuracy is ``last``.
+    It was written before the validation of its own epoch, which is not among them.
     """
     content = checkpoint.load(str(path), map_location='cpu')
     history = content['message_hub'].get('runtime_info', {}).get('shot_history', {})
     curve = {int(epoch): values['shot/all'] for epoch, values in history.items()}
-    return curve | {content['meta']['epoch']: last}
+    return curve, content['meta']['epoch']
 
 
 def revision() -> str:

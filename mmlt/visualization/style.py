@@ -20,6 +20,8 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
+from mmlt.files import write_whole
+
 # Okabe and Ito's palette, which stays apart for colour-blind readers. Yellow is left out: on
 # white paper it cannot be seen.
 BLACK, ORANGE, SKY, GREEN = '#000000', '#E69F00', '#56B4E9', '#009E73'
@@ -228,9 +230,8 @@ def save_figure(fig: Figure, path: str | PathLike) -> tuple[Path, Path]:
     if str(path).lower().endswith(('.png', '.svg')):
         raise ValueError(f'path must have no suffix, both files are written: got {str(path)!r}')
     files = tuple(Path(f'{path}.{file_format}') for file_format in _NO_METADATA)
-    files[0].parent.mkdir(parents=True, exist_ok=True)
     for file in files:
-        file.write_bytes(render(fig, file.suffix[1:]))
+        write_whole(file, render(fig, file.suffix[1:]))
     return files
 
 

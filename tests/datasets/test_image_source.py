@@ -18,6 +18,17 @@ def drawn(dataset, **options) -> dict:
     )
 
 
+LIST = dict(type='ImageNetLT', data_root='data', ann_file='lists/test.txt', pipeline=[])
+
+
+def joined(*parts) -> dict:
+    return dict(type='ConcatDataset', datasets=list(parts))
+
+
+def fold(number, test_mode=True) -> dict:
+    return dict(type='KFoldDataset', fold=number, test_mode=test_mode, dataset=TRAIN)
+
+
 @pytest.mark.parametrize(
     ('first', 'second', 'same'),
     [
@@ -33,6 +44,15 @@ def drawn(dataset, **options) -> dict:
         (drawn(TRAIN), drawn(TRAIN, part='rest'), False),
         (drawn(TRAIN, part='rest'), drawn(TRAIN, part='rest'), True),
         (TEST, dict(TEST, type='CIFAR10'), False),
+        (TEST, dict(TEST, type='mmpretrain.CIFAR100', test_mode=True), True),
+        (LIST, dict(LIST, ann_file='./lists/test.txt', check_files='none'), True),
+        (LIST, dict(LIST, ann_file='lists/val.txt'), False),
+        (joined(TEST, LIST), joined(dict(TEST, pipeline=[2]), LIST), True),
+        (joined(TEST, LIST), joined(TEST, TRAIN), False),
+        (fold(0), fold(0), True),
+        (fold(0), fold(1), False),
+        (fold(0), fold(0, test_mode=False), False),
+        (fold(0), TRAIN, True),
     ],
 )
 def test_other_transforms_and_draws_are_no_other_set(first, second, same):
@@ -65,6 +85,9 @@ def test_other_transforms_and_draws_are_no_other_set(first, second, same):
             dict(type='CustomDataset', data_root='data/cifar100', data_prefix='test'),
             'CustomDataset, data/cifar100/test',
         ),
+        (joined(TEST, LIST), 'CIFAR100, split test and ImageNetLT, list lists/test.txt'),
+        (fold(2), 'CIFAR100, split train, fold 2 of 5'),
+        (fold(2, test_mode=False), 'CIFAR100, split train, all but fold 2 of 5'),
     ],
 )
 def test_a_line_names_the_images(dataset, wanted):

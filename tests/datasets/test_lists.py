@@ -132,6 +132,14 @@ def test_one_missing_image_is_named_before_training(tmp_path):
         PathLabelDataset(str(path), check_files='some')
 
 
+def test_an_image_that_the_layout_of_the_others_lacks_is_named(tmp_path):
+    """A flat list of images in class folders: their places are looked up by name."""
+    make_images(tmp_path, [f'val/n0/v_{i}.JPEG' for i in range(3)])
+    path = write_list(tmp_path / 'list.txt', [f'val/v_{i}.JPEG' for i in range(4)])
+    with pytest.raises(FileNotFoundError, match=r'list\.txt:4: no image val/v_3\.JPEG below'):
+        ImageNetLT(path, data_root=str(tmp_path), pipeline=LOAD)
+
+
 @pytest.mark.parametrize('test_mode', [True, False])
 def test_broken_image_is_named(tmp_path, test_mode):
     make_images(tmp_path, ['a.jpg'])

@@ -92,6 +92,45 @@ def test_wrong_counts_stop_before_the_first_iteration(owner, tmp_path):
     assert runner.iter == 0
 
 
+WRONG = COUNTS[::-1]
+
+
+@pytest.mark.parametrize(
+    ('part', 'named'),
+    [
+        (dict(type='CalibrationError', class_counts=WRONG), r'CalibrationError \(calibration\)'),
+        (dict(type='FeatureGeometry', class_counts=WRONG), r'FeatureGeometry \(geometry\)'),
+        (dict(type='ShotAccuracy', class_counts=WRONG, prefix='two'), r'ShotAccuracy \(two\)'),
+    ],
+)
+@pytest.mark.parametrize('place', [0, 1])
+def test_every_metric_is_compared(part, named, place, tmp_path):
+    runner = digits_runner(tmp_path)
+    metrics = [dict(type='ShotAccuracy', class_counts=COUNTS)]
+    runner._val_evaluator = [*metrics[:place], part, *metrics[place:]]
+    with pytest.raises(ValueError, match=f'class_counts of the metric {named} do not match'):
+        runner.train()
+
+
+def test_a_hook_is_compared(tmp_path):
+    runner = digits_runner(tmp_path)
+    runner.register_hook(dict(type='ClassifierGeometryHook', class_counts=WRONG))
+    with pytest.raises(ValueError, match='class_counts of the hook ClassifierGeometryHook do not'):
+        runner.train()
+
+
+@pytest.mark.parametrize(('counts', 'lines'), [(COUNTS, 0), (WRONG, 1)])
+def test_groups_of_another_training_set_are_told_in_a_test(counts, lines, tmp_path, caplog):
+    runner = digits_runner(tmp_path)
+    runner._test_dataloader, runner._test_loop = runner._val_dataloader, dict()
+    runner._test_evaluator = dict(type='ShotAccuracy', class_counts=counts)
+    runner.logger.addHandler(caplog.handler)
+    runner.test()
+    told = [r.getMessage() for r in caplog.records if 'not those of the head' in r.getMessage()]
+    assert len(told) == lines
+    assert all('the metric ShotAccuracy (shot)' in line for line in told)
+
+
 def test_label_beyond_the_head_is_named(tmp_path):
     runner = digits_runner(tmp_path, head_counts=None, num_classes=9)
     with pytest.raises(ValueError, match=r'labels 0 to 9, the head has num_classes=9'):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
 from mmpretrain.registry import DATASETS, MODELS, TRANSFORMS
 from PIL import Image
@@ -89,6 +90,18 @@ def folder_config(tmp_path, workers):
     loader = dict(num_workers=workers, persistent_workers=False)
     return Config(dict(train_dataloader=dict(loader, dataset=dict(type='RepeatDataset', times=1,
                                                                   dataset=images))))  # fmt: skip
+
+
+@pytest.mark.parametrize('kind', ['mmcv.LoadImageFromFile', LoadImageFromFile])
+def test_a_transform_may_have_its_registry_in_its_name_or_be_a_class(kind, tmp_path):
+    cfg = folder_config(tmp_path, 0)
+    pipeline = cfg.train_dataloader.dataset.dataset.pipeline
+    pipeline[0].type = kind
+    keep_in_memory(cfg, 1)
+    assert pipeline[0].type == 'LoadImageOnce'
+    pipeline[0], cfg.model = dict(type=kind), {}
+    augment_in_batches(cfg)
+    assert cfg.data_preprocessor.augment['flip'] == 0.5
 
 
 @pytest.mark.parametrize('workers', [0, 2])

@@ -115,15 +115,46 @@ def test_projections_of_a_batch_that_collapsed_are_told(told):
     assert 'projections of all images of a batch are the same' in text
 
 
-def test_a_preprocessor_without_effect_is_refused():
-    model = SimpleNamespace(head=None, data_preprocessor=torch.nn.Identity())
-    cfg = dict(data_preprocessor=dict(type='mmpretrain.MultiViewDataPreprocessor'))
-    runner = SimpleNamespace(model=model, cfg=cfg, train_dataloader=range(4), max_iters=4, iter=0)
-    with pytest.raises(
-        ValueError, match=r'\(MultiViewDataPreprocessor\) has no effect: .*\(Identity'
-    ):
+def test_a_preprocessor_without_effect_is_refused(told):
+    own = dict(type='ClsDataPreprocessor', mean=[1, 2, 3], num_classes=9)
+    given = dict(type='mmpretrain.MultiViewDataPreprocessor', mean=[1, 2, 3])
+    cfg = dict(model=dict(data_preprocessor=own), data_preprocessor=given)
+    runner = SimpleNamespace(
+        model=SimpleNamespace(head=None), cfg=cfg, train_dataloader=range(4), max_iters=4, iter=0
+    )
+    said = r'\(MultiViewDataPreprocessor\) has no effect: .*\(ClsDataPreprocessor'
+    with pytest.raises(ValueError, match=said):
         IdleSlotHook().before_train(runner)
-    cfg['data_preprocessor']['type'] = torch.nn.Identity
+    # Of the same kind, or of none: values that are lost may be meant so.
+    given['type'] = 'ClsDataPreprocessor'
+    IdleSlotHook().before_train(runner)
+    assert told == []
+    del given['type']
+    given['mean'] = [4, 5, 6]
+    IdleSlotHook().before_train(runner)
+    ((line, _),) = told
+    assert line.endswith('stands before it: mean=[1, 2, 3] for [4, 5, 6] (IdleSlotHook)')
+    del cfg['model']['data_preprocessor']  # mmengine gives the model the config's
+    IdleSlotHook().before_train(runner)
+    assert len(told) == 1
+
+
+def test_a_training_set_without_a_batch_is_refused():
+    loader = torch.utils.data.DataLoader(range(3), batch_size=8, drop_last=True)
+    runner = SimpleNamespace(model=SimpleNamespace(head=None), cfg={}, train_dataloader=loader,
+                             max_iters=0, iter=0)  # fmt: skip
+    with pytest.raises(ValueError, match='gives no batch: 3 images, batch_size 8, drop_last'):
+        IdleSlotHook().before_train(runner)
+
+
+def test_several_experts_under_a_head_of_one_are_refused():
+    backbone = dict(type='CifarResNet', depth=20)
+    backbone = MODELS.build(dict(type='MultiExpertBackbone', num_experts=2, backbone=backbone))
+    runner = SimpleNamespace(cfg={}, train_dataloader=range(4), max_iters=4, iter=0)
+    runner.model = SimpleNamespace(head=bce3s(), backbone=backbone)
+    with pytest.raises(ValueError, match='backbone has 2 experts, but BCE3SHead sees the last'):
+        IdleSlotHook().before_train(runner)
+    runner.model.head = experts().head
     IdleSlotHook().before_train(runner)
 
 

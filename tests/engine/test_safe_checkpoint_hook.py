@@ -17,6 +17,7 @@ from mmengine.fileio.backends import backends, register_backend
 from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
+from tiny_run import tiny_run
 from torch import nn
 
 from mmlt.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook, SafeLocalBackend
@@ -306,3 +307,53 @@ def test_the_backend_removes_checkpoints_of_its_folder_alone(tmp_path):
     assert all(path.exists() for path in stay)
     assert not any(path.exists() for path in go)
     assert backend.outdated == []
+
+
+def test_a_second_hook_keeps_its_files_whatever_the_first_one_removes(tmp_path):
+    folder, kept = tmp_path / 'run', tmp_path / 'kept'
+    keep = {'type': 'SafeCheckpointHook', 'interval': 3, 'save_last': False, 'out_dir': str(kept)}
+    first = {'type': 'SafeCheckpointHook', 'interval': 1, 'max_keep_ckpts': 2}
+    options = {'hooks': {'checkpoint': first}, 'custom_hooks': [keep]}
+    tiny_run(folder, epochs=5, **options).train()
+    assert checkpoints(folder) == ['epoch_4.pth', 'epoch_5.pth']
+    # In the checkpoint of epoch 5, epoch 3 is what was to go: the first one's, not the kept one.
+    assert last_checkpoint(folder) == folder / 'epoch_5.pth'
+    tiny_run(folder, epochs=6, resume=True, **options).train()
+    assert checkpoints(folder) == ['epoch_5.pth', 'epoch_6.pth']
+    assert last_checkpoint(folder) == folder / 'epoch_6.pth'
+    assert checkpoints(kept / 'run') == ['epoch_3.pth', 'epoch_6.pth']
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (
+            {'save_best': 'score', 'rule': 'less', 'out_dir': 'kept'},
+            r"save_best=\['score'\] belongs to the first",
+        ),
+        ({'max_keep_ckpts': 2, 'out_dir': 'kept'}, 'max_keep_ckpts=2 belongs to the first'),
+        ({}, 'out_dir=.* belongs to the first'),
+    ],
+)
+def test_what_belongs_to_the_first_hook_is_refused_in_a_second(options, message, tmp_path):
+    second = {'type': 'SafeCheckpointHook', 'interval': 1, **options}
+    with pytest.raises(ValueError, match=message):
+        tiny_run(tmp_path, custom_hooks=[second]).train()
+
+
+def test_files_with_numbers_of_another_form_are_this_runs_too(tmp_path):
+    hook = {'type': 'SafeCheckpointHook', 'interval': 1, 'max_keep_ckpts': 2}
+    hook['filename_tmpl'] = 'epoch_{:03d}.pth'
+    tiny_run(tmp_path, epochs=4, hooks={'checkpoint': hook}).train()
+    assert checkpoints(tmp_path) == ['epoch_003.pth', 'epoch_004.pth']
+    tiny_run(tmp_path, epochs=5, resume=True, hooks={'checkpoint': hook}).train()
+    assert checkpoints(tmp_path) == ['epoch_004.pth', 'epoch_005.pth']
+
+
+def test_epochs_in_a_run_that_counts_iterations_are_refused(tmp_path):
+    by_iterations = {'train_cfg': {'by_epoch': False, 'max_iters': 3}}
+    with pytest.raises(ValueError, match=r'would write one file, at its end: set .*by_epoch=False'):
+        tiny_run(tmp_path, **by_iterations).train()
+    hook = {'type': 'SafeCheckpointHook', 'interval': 1, 'by_epoch': False}
+    tiny_run(tmp_path, hooks={'checkpoint': hook}, **by_iterations).train()
+    assert checkpoints(tmp_path) == ['iter_1.pth', 'iter_2.pth', 'iter_3.pth']

@@ -181,6 +181,32 @@ def test_a_run_that_counts_iterations_is_refused(hook, tmp_path):
     assert runner.iter == 0
 
 
+def test_two_hooks_that_change_the_criterion_are_refused_before_training(tmp_path):
+    hooks = [
+        dict(type='DeferredReweightingHook', begin_epoch=1),
+        dict(type='ClassifierRetrainingHook', begin_epoch=2),
+    ]
+    with pytest.raises(ValueError, match='DeferredReweightingHook and ClassifierRetrainingHook b'):
+        run('baselines/bs_resnet20_digits-lt.py', tmp_path, custom_hooks=hooks)
+    assert not list(tmp_path.glob('*.pth'))
+
+
+@pytest.mark.parametrize(
+    ('hook', 'named'),
+    [
+        (dict(type='MaxNormHook'), 'MaxNormHook'),
+        (
+            dict(type='ClassifierRetrainingHook', begin_epoch=1, reset=True, joint='softmax'),
+            'ClassifierRetrainingHook with reset=True',
+        ),
+    ],
+)
+def test_weights_that_an_average_would_not_follow_are_not_changed(hook, named, tmp_path):
+    hooks = [hook, dict(type='EMAHook')]
+    with pytest.raises(ValueError, match=f'{named} changes the weights of the model, but with an'):
+        run('baselines/ce_resnet20_digits-lt.py', tmp_path, custom_hooks=hooks)
+
+
 # --- MaxNorm ---------------------------------------------------------------------------------
 
 

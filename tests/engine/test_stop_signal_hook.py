@@ -9,6 +9,7 @@ from forked import fork, status_of
 from mmengine.hooks import Hook
 from tiny_run import same, tiny_run, weights
 
+from mmlt.checkpoint import CheckpointError
 from mmlt.engine.hooks import Stopped
 from mmlt.engine.work_dir import find_resumable
 
@@ -189,3 +190,64 @@ def test_after_an_error_the_signals_are_the_ones_of_before(tmp_path):
     os.kill(os.getpid(), signal.SIGTERM)
     assert noted == [signal.SIGTERM]
     assert signal.getsignal(signal.SIGTERM) is note
+
+
+@pytest.mark.parametrize(('size', 'now'), [(4, '4 of 4'), (1, '14 of 1')])
+def test_a_place_in_an_epoch_of_other_batches_is_refused(size, now, tmp_path):
+    stop(tmp_path, 4)
+    path, _ = find_resumable(tmp_path)
+    run = tiny_run(tmp_path, load_from=path, resume=True)
+    run._train_dataloader['batch_size'] = size
+    said = rf'after batch 5 of an epoch of 7 batches of 2 images, this run has {now}: .* --resume'
+    with pytest.raises(CheckpointError, match=said):
+        run.train()
+
+
+def test_a_checkpoint_that_does_not_tell_the_size_of_its_epoch(unbroken, tmp_path):
+    """Of an earlier version: refused only where the place is none in this run's epochs."""
+    stop(tmp_path, 4)
+    path, _ = find_resumable(tmp_path)
+    content = torch.load(path, weights_only=False)
+    for name in ('batches', 'batch_images'):
+        del content['meta'][name]
+    torch.save(content, path)
+    run = tiny_run(tmp_path, load_from=path, resume=True)
+    run._train_dataloader['batch_size'] = 4
+    with pytest.raises(CheckpointError, match='after batch 5 of an epoch of 4'):
+        run.train()
+    go_on(tmp_path)
+    assert same(weights(tmp_path / 'epoch_3.pth'), unbroken)
+
+
+class Rates(Hook):
+    """Notes the rate of each step."""
+
+    def __init__(self):
+        self.seen = []
+
+    def after_train_iter(self, runner, **kwargs):
+        self.seen.append(runner.optim_wrapper.get_lr()['lr'][0])
+
+
+@pytest.mark.parametrize('at', [0, 10, 15])
+def test_rates_that_were_stepped_before_the_epoch_are_not_stepped_again(at, tmp_path):
+    early = {'param_scheduler': {'type': 'EarlyParamSchedulerHook'}}
+    cosine = {'type': 'CosineAnnealingLR', 'T_max': 3, 'by_epoch': True}
+    rates, options = [Rates() for _ in range(3)], {'param_scheduler': [cosine], 'hooks': early}
+    tiny_run(tmp_path / 'whole', custom_hooks=[rates[0]], **options).train()
+    with pytest.raises(Stopped):
+        tiny_run(tmp_path / 'run', custom_hooks=[SignalAt(at), rates[1]], **options).train()
+    go_on(tmp_path / 'run', custom_hooks=[rates[2]], **options)
+    assert rates[1].seen + rates[2].seen == rates[0].seen
+    a, b = (weights(tmp_path / name / 'epoch_3.pth') for name in ('whole', 'run'))
+    assert same(a, b)
+
+
+def test_early_rates_of_a_run_that_counts_iterations_are_refused(tmp_path):
+    run = tiny_run(
+        tmp_path,
+        train_cfg={'by_epoch': False, 'max_iters': 3},
+        hooks={'param_scheduler': {'type': 'EarlyParamSchedulerHook'}, 'checkpoint': None},
+    )
+    with pytest.raises(ValueError, match='EarlyParamSchedulerHook steps before each epoch, but'):
+        run.train()

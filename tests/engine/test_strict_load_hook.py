@@ -45,7 +45,7 @@ MISFITS = {
     ),
     'NaN': (
         lambda c: changed(c, **{WEIGHT: torch.full((2, 4), math.nan)}),
-        'weights that are NaN or no numbers: head.weight',
+        'weights that are NaN, infinite or no numbers: head.weight',
     ),
     'text': (lambda c: changed(c, **{WEIGHT: 'text'}), 'no numbers: head.weight'),
 }

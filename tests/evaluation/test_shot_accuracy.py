@@ -86,10 +86,22 @@ def test_a_second_evaluation_starts_anew(pairs):
     [(1, 'few'), (19, 'few'), (20, 'medium'), (100, 'medium'), (101, 'many')],
 )
 def test_thresholds(count, group):
-    got = evaluate([0, 0], [0, 0], make_metric(counts=[count]))
+    got = evaluate([0, 0], [0, 0], make_metric(counts=[count] * 6))
     for name in GROUPS:
         value = got[f'shot/{name}']
         assert value == 100 if name == group else math.isnan(value)
+
+
+@pytest.mark.parametrize('number', [5, 7])
+def test_scores_of_other_classes_are_refused(pairs, number):
+    with pytest.raises(ValueError, match=f'has 6 classes, class_counts has {number}'):
+        evaluate(*pairs, make_metric(counts=[9] * number))
+
+
+def test_several_labels_an_image_are_refused():
+    metric = make_metric()
+    with pytest.raises(ValueError, match='one class a sample, got 2'):
+        metric.process(None, [dict(pred_label=[0], gt_label=[0, 1])])
 
 
 def test_other_thresholds(pairs):

@@ -35,13 +35,27 @@ def test_other_criteria_have_both_priors_changed(joint):
     torch.testing.assert_close(added, wanted.expand(2, 3), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize('joint', [BALANCED, WEIGHTED, dict(BALANCED, tau=0.5)])
+@pytest.mark.parametrize('joint', [BALANCED, WEIGHTED])
 def test_without_a_target_it_is_refused_with_the_way_out(joint):
     with pytest.raises(ValueError, match='a second time.*target_class_counts.*balanced=False'):
         head(joint)
     torch.testing.assert_close(
         shift(head(joint, balanced=False))[0], -(torch.tensor(COUNTS) / 100).log()
     )
+
+
+@pytest.mark.parametrize(('tau', 'target'), [(0.5, TARGET), (0.5, None), (2.0, None)])
+def test_what_the_training_left_of_the_prior_is_taken_out(tau, target):
+    # Trained with strength tau, the logits still hold (1 - tau) log pi.
+    added = shift(head(dict(BALANCED, tau=tau), target_class_counts=target))[0]
+    prior = (torch.tensor(COUNTS) / sum(COUNTS)).log()
+    wanted = 0 if target is None else (torch.tensor(target) / sum(target)).log()
+    torch.testing.assert_close(added, wanted - (1 - tau) * prior, atol=1e-5, rtol=0)
+
+
+def test_counts_of_other_classes_are_refused():
+    with pytest.raises(ValueError, match='LogitAdjustment has 1 classes, num_classes is 3'):
+        head('softmax', class_counts=[5])
 
 
 def test_the_bayes_classifier_of_a_gaussian_mixture():

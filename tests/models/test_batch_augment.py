@@ -1,5 +1,7 @@
 """Augmentation of whole batches: its distribution against the pipeline's, and its place."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -79,6 +81,14 @@ def test_each_image_has_a_policy_of_its_own():
     made = AutoAugmentTable()(images)
     assert len({x.numpy().tobytes() for x in made}) > 40
     assert torch.equal(images[0], gradient_image())  # in place nowhere
+
+
+def test_a_model_that_augments_can_be_pickled():
+    recipe = build(augment=[CIFAR, SIM], views='pipeline')
+    images = torch.stack([gradient_image()] * 8)
+    wanted = seeded(recipe.augment[0], images)
+    copy = pickle.loads(pickle.dumps(recipe))
+    assert torch.equal(seeded(copy.augment[0], images), wanted)
 
 
 def test_boxes_have_the_asked_area_and_ratio():

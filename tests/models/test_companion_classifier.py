@@ -134,6 +134,50 @@ def test_the_keys_are_those_of_the_second_view_and_of_their_own_expert():
     assert not torch.allclose(seen[0], seen[1])
 
 
+@pytest.mark.parametrize('kind', ['ncl', 'gml'])
+def test_of_several_stages_the_key_is_the_one_that_the_head_takes(kind, trained):
+    backbone = dict(BACKBONE, out_indices=(1, 2))
+    if kind == 'ncl':  # one head, no experts
+        head = dict(type='TripartiteHead', num_classes=K, in_channels=64, contrast='softmax',
+                    neck=dict(type='MomentumQueue', size=10))  # fmt: skip
+        spec = dict(type='CompanionClassifier', backbone=backbone, head=head,
+                    neck=dict(type='GlobalAveragePooling'),
+                    companions=dict(momentum=dict(type='MomentumEncoder')))  # fmt: skip
+        model, name = MODELS.build(spec), 'momentum'
+    else:
+        model, name = build('gml', dict(checkpoint=trained)), 'teacher'
+        model.companions[name].prepare(model)
+        model.companions[name].network.backbone.out_indices = (1, 2)
+    images = data(3)[0].chunk(3)
+    output = model.companions[name].observe(images, model)
+    of = model if kind == 'ncl' else model.companions[name].network
+    last = max(model.companions[name].views)
+    wanted = of.extract_feat(images[last])
+    assert len(wanted) == 2
+    torch.testing.assert_close(output.key, wanted[-1])
+
+
+def test_a_teacher_of_experts_shows_all_of_them():
+    spec = dict(
+        type='ImageClassifier',
+        backbone=dict(type='MultiExpertBackbone', num_experts=2, backbone=BACKBONE),
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(type='ExpertsHead', num_classes=K, in_channels=64, num_experts=2),
+    )
+    model = build('ncl', companions=dict(
+        momentum=dict(type='FrozenTeacher', model=spec, in_checkpoint=True)))  # fmt: skip
+    teacher = model.companions['momentum']
+    teacher.loaded = True
+    images, samples = data(2)
+    output = teacher.observe(images.chunk(2), model)
+    wanted = teacher.network.extract_feat(images[:N])
+    for m in range(2):
+        torch.testing.assert_close(output.of_expert(m, 2).key, wanted[m])
+    one = dict(type='TripartiteHead', num_classes=K, in_channels=64)
+    with pytest.raises(ValueError, match=r'features of \[2\] experts, the head has 1'):
+        MODELS.build(one).loss((torch.rand(N, 64),), data(1)[1], teacher=output)
+
+
 def test_its_batch_norm_follows_in_the_parameters_and_has_statistics_of_its_own():
     model = build('ncl')
     step(model, 2)

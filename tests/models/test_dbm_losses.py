@@ -19,7 +19,8 @@ def build(kind, /, **options):
 
 def weighted(average='weights', criterion='SoftmaxPairLoss', **options):
     options = dict(class_counts=COUNTS) | options
-    return build('ClassBalancedLoss', average=average, criterion=dict(type=criterion), **options)
+    criterion = dict(type=criterion) if isinstance(criterion, str) else criterion
+    return build('ClassBalancedLoss', average=average, criterion=criterion, **options)
 
 
 @pytest.fixture
@@ -48,6 +49,12 @@ def test_the_dbm_losses_are_the_printed_ones(kind, batch):
             total += dbm.eq_10(theta, y, m, 32.0, COUNTS, 0.99)
     logits = build('DBMMargin', class_counts=COUNTS, max_margin=0.3)(cosine, labels, 32.0)
     assert criterion(logits, labels).item() == pytest.approx(total / N, rel=1e-6)
+
+
+@pytest.mark.parametrize('reduction', ['sum', 'none'])
+def test_weights_that_nothing_is_divided_by_are_refused(reduction):
+    with pytest.raises(ValueError, match=f"is a mean, but criterion.reduction is '{reduction}'"):
+        weighted(criterion=dict(type='SoftmaxPairLoss', reduction=reduction))
 
 
 @pytest.mark.parametrize('normalize', [True, False])

@@ -294,3 +294,28 @@ def test_a_companion_with_features_for_each_expert_hands_each_its_own():
     assert [torch.equal(outputs[m], of_one[0]) for m in range(2)] == [True, True]
     with pytest.raises(ValueError, match=r'features of \[3\] experts, the head has 2'):
         head.loss(of_both, samples(), teacher=CompanionOutput({0: features(number=3)}))
+
+
+@pytest.mark.parametrize(
+    ('head', 'place'),
+    [
+        (dict(classifier=nn.Linear(D, K)), r'head\.classifier'),
+        (dict(slots=dict(more=nn.BatchNorm1d(D))), r'head\.slots\.more'),
+        ([dict(classifier=nn.Linear(D, K))] * 3, r'head\[0\]\.classifier'),
+    ],
+)
+def test_a_module_that_the_experts_would_share_is_named(head, place):
+    with pytest.raises(TypeError, match=place + ' must be a config: a module would be shared by 3'):
+        build(head=head)
+    build(head=head[0] if isinstance(head, list) else head, num_experts=1)  # nobody to share with
+
+
+def test_a_module_without_state_may_be_shared():
+    head = build(head=dict(joint=MODELS.build(dict(type='SoftmaxPairLoss'))))
+    assert len({id(inner.loss_module) for inner in head.experts}) == 1
+
+
+def test_ties_refuse_counts_of_other_classes():
+    head = build(slots=dict(tie=dict(type='MutualDistillation', class_counts=[7])))
+    with pytest.raises(ValueError, match='MutualDistillation has 1 classes, the experts have 5'):
+        head.loss(features(), samples())

@@ -177,7 +177,7 @@ def test_init_weights_keeps_the_memory_empty():
 
 @pytest.mark.parametrize('temperature', [0, -1.0, float('nan')])
 def test_bad_temperature_is_refused(temperature):
-    with pytest.raises(ValueError, match=f'temperature must be > 0, got {temperature}'):
+    with pytest.raises(ValueError, match=f'temperature must be positive, got {temperature}'):
         make_neck(temperature=temperature)
 
 

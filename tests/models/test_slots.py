@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 import torch
 import torch.nn as nn
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
@@ -345,3 +346,81 @@ def test_the_package_names_its_slots():
     ties = {'ExpertBatch', 'ExpertTie', 'HardCategoryMining', 'MutualDistillation'}
     beside = {'ClassQueue', 'CompanionOutput', 'DistillationSlot', 'MomentumQueue'}
     assert set(mmlt_slots.__all__) == {'Batch', 'JointSlot', 'UniformSlot'} | ties | beside
+
+
+@pytest.mark.parametrize(
+    ('kind', 'options'),
+    [
+        ('BCE3SHead', {}),
+        ('BCLHead', {}),
+        ('NCLHead', dict(num_experts=2)),
+        ('TripartiteHead', dict(contrast='softmax', neck=dict(type='MomentumQueue', size=8))),
+    ],
+)
+def test_the_start_of_a_slot_is_applied_inside_its_head(kind, options):
+    start = dict(type='Constant', layer='Linear', val=0.25, bias=0.5)
+    neck = dict(options.get('neck', {}), init_cfg=start)
+    head = build(kind, **options | dict(neck=neck))
+    head.init_weights()
+    for one in getattr(head, 'experts', [head]):
+        first = one.slots['contrast'].projector[0]
+        assert (first.weight == 0.25).all()
+        assert (first.bias == 0.5).all()
+        assert one.classifier.weight.std() > 0  # that start is not the slot's
+
+
+def test_a_slot_that_begins_from_a_missing_file_says_so():
+    head = build('BCLHead', neck=dict(init_cfg=dict(type='Pretrained', checkpoint='none.pth')))
+    with pytest.raises(FileNotFoundError, match=r'none\.pth'):
+        head.init_weights()
+
+
+@pytest.mark.parametrize('kind', ['BCE3SHead', 'BCLHead', 'GMLHead', 'NCLHead'])
+def test_a_criterion_beside_the_heads_contrast_is_refused(kind):
+    neck = dict(criterion=dict(type='SoftmaxPairLoss', loss_weight=0.3))
+    with pytest.raises(ValueError, match='criterion has no effect: give it to the head, as contr'):
+        build(kind, neck=neck)
+
+
+@pytest.mark.parametrize('wrapped', [False, True])
+def test_negatives_that_the_bank_would_not_draw_are_refused(wrapped):
+    contrast = dict(type='SigmoidPairLoss', negative_ratio=0.4)
+    contrast = dict(type='ClassBalancedLoss', criterion=contrast) if wrapped else contrast
+    with pytest.raises(ValueError, match=r'contrast\.negative_ratio=0\.4 has no effect'):
+        build('BCE3SHead', contrast=contrast)
+    assert build('BCE3SHead').slots['joint'].criterion.negative_ratio == 0.4
+
+
+def test_what_is_deleted_is_not_merged(tmp_path):
+    (tmp_path / 'base.py').write_text("head = dict(type='BCE3SHead', num_classes=4)\n")
+    (tmp_path / 'leaf.py').write_text(
+        "_base_ = 'base.py'\nhead = dict(\n"
+        "    joint=dict(_delete_=True, type='SigmoidPairLoss', loss_weight=2.0),\n"
+        "    margin=dict(_delete_=True, type='DBMMargin'),\n"
+        "    classifier=dict(_delete_=True, type='CosineLinear'))\n"
+    )
+    given = Config.fromfile(tmp_path / 'leaf.py').head.to_dict()
+    head = build(given.pop('type'), **given)
+    criterion = head.slots['joint'].criterion
+    assert (criterion.loss_weight, criterion.negative_ratio) == (2.0, 1.0)  # the preset's is 0.4
+    with pytest.raises(ValueError, match='_delete_=True deletes the defaults .* name a type in'):
+        build('BCE3SHead', joint=dict(_delete_=True, loss_weight=2.0))
+
+
+def test_more_views_than_there_are_is_no_number_of_views(features):
+    with pytest.raises(ValueError, match='joint_views is 3, but the batch has 1 views'):
+        build(joint_views=3).loss((features,), samples())
+
+
+def test_images_of_several_labels_are_refused(features):
+    head = build('BCE3SHead')
+    several = [DataSample().set_gt_label([1, 3]), *samples()[1:]]
+    with pytest.raises(ValueError, match=r'the images of this batch have \[1, 2\] labels'):
+        head.loss((features,), several)
+    # As mmpretrain's preprocessor writes them with to_onehot.
+    for sample in several:
+        score = torch.zeros(K, dtype=torch.long)
+        score[sample.gt_label] = 1
+        sample.set_gt_score(score)
+    with pytest.raises(ValueError, match='multi-label data are not supported'):
+        head.loss((features,), several)

@@ -212,11 +212,20 @@ def test_numbers_of_the_paper_stand_beside_its_own_data_alone(in_process, capsys
     assert 'paper ' not in capsys.readouterr().out
 
 
+def test_a_grid_finds_its_config_from_any_folder(in_process, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, out, _ = in_process('bce3s-table2', '--list')
+    assert status == 0
+    assert str(ROOT / GRIDS['bce3s-table2']().config) in out
+
+
 def test_wrong_names_are_refused(in_process):
     for words, message in (
         (('no-such-grid',), 'GRID must be one of'),
         (('bcl-table1', '--rows', 'L4'), '--rows must be of L1, L2, L3'),
         ((DIGITS,), 'GRID comes first'),
+        (('bcl-table1', '--contrast-weight', '1'), 'contrast_weight: of bce3s-table2 alone'),
+        (('bcl-table1', '--config', 'nowhere.py'), 'CONFIG nowhere.py does not exist'),
     ):
         status, _, errors = in_process(*words)
         assert status == 2

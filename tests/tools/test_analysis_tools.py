@@ -191,3 +191,15 @@ def test_bad_work_dirs_end_in_one_line(words, tmp_path):
     assert result.stderr.strip().splitlines()[-1].startswith('error: ')
     assert 'Traceback' not in result.stderr
     assert not (tmp_path / 'out').exists()
+
+
+def test_counts_of_one_name_have_pictures_of_their_own(tool, tmp_path, capsys):
+    for folder, counts in (('a', [9, 3]), ('b', [5, 1])):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / 'counts.json').write_text(json.dumps(counts))
+    files = [str(tmp_path / folder / 'counts.json') for folder in 'ab']
+    tool('plot_class_counts').main([*files, '--out', str(tmp_path / 'plots')])
+    found = sorted(path.name for path in (tmp_path / 'plots').glob('*.png'))
+    assert found == ['class_counts_a_counts.png', 'class_counts_b_counts.png']
+    told = capsys.readouterr().out.splitlines()
+    assert len(set(told)) == len(told) == 4

@@ -327,8 +327,10 @@ def test_models_of_one_name_are_called_by_their_folders(report, tmp_path):
     ('changes', 'message'),
     [
         (dict(class_counts=[114, 72, 47, 30, 20, 12, 8, 5, 3, 2]), 'class 1 has 72 and 73'),
-        (dict(class_counts=[114]), 'differ: 1 and 10 classes'),
+        (dict(class_counts=[114]), r'is damaged \(per_class.csv has 10 of 1 classes\)'),
         (dict(few=10), 'the threshold few of .* differs: 10 and 20'),
+        (dict(split='train'), 'reports of other images: split train and test'),
+        (dict(dataset=dict(name='blurred')), 'reports of other images: dataset'),
         ({}, 'image 7 is of class 1 and 0'),
     ],
 )
@@ -360,6 +362,24 @@ def test_a_mistake_on_the_command_line_is_named(words, message, tmp_path, capsys
         main(*words.format(tmp_path, config=CONFIG).split())
     assert message in capsys.readouterr().err
     assert not any(tmp_path.iterdir())
+
+
+def test_other_names_of_the_classes_are_refused(report, tmp_path):
+    other = copy_of(report, tmp_path / 'other')
+    text = (other / 'per_class.csv').read_text().replace('\n4,4,', '\n4,four,')
+    (other / 'per_class.csv').write_text(text)
+    with pytest.raises(ValueError, match="differ: 4 is 'four' and '4'"):
+        main('compare_models', report, other, '--out', tmp_path / 'out')
+
+
+@pytest.mark.parametrize('name', ['report.json', 'per_class.csv', 'predictions.npz'])
+@pytest.mark.parametrize('part', [0, 0.5])
+def test_a_report_that_was_cut_short_is_named(report, tmp_path, name, part):
+    other = copy_of(report, tmp_path / 'other')
+    content = (other / name).read_bytes()
+    (other / name).write_bytes(content[: int(len(content) * part)])
+    with pytest.raises(ValueError, match=r'other is damaged \(.*\): run analyze_model.py again'):
+        main('compare_models', report, other, '--out', tmp_path / 'out')
 
 
 def test_a_folder_without_report_is_named(report, tmp_path):

@@ -30,6 +30,7 @@ from mmlt.models.class_vectors import load_class_vectors
 TOOL, CONVERT = 'tools/class_vectors.py', 'tools/model_converters/convert_clip.py'
 TEXT_WIDTH, WIDTH, SHARED = 24, 32, 12
 LONGEST = 45
+SHIPPED = str(ROOT / 'configs/bce3s/resnet14_digits-lt-77922ea6.pth')
 
 
 def write_clip(folder: Path, **changes) -> Path:
@@ -265,6 +266,9 @@ def test_without_transformers_the_tools_say_what_to_install(clip, tmp_path, monk
         (['text', 'nowhere', '--names', 'cifar100', '--out', 'a.txt'], '--out must end with .pth'),
         (['text', 'nowhere', '--out', 'a.pth'], 'required: --names'),
         (['means', 'a.pth', '--out', 'b.pth'], 'CONFIG must be a config file'),
+        (['means', 'a.py', 'b.pth', '--out', __file__], '--out must end with .pth'),
+        (['text', 'nowhere', '--names', 'cifar100', '--out', SHIPPED], 'and is left as it is'),
+        (['means', 'a.py', '--cfg-options', 'x', '1', '--out', 'b.pth'], "key=value, got 'x'"),
     ],
 )
 def test_mistakes_on_the_command_line(words, message, capsys):

@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mmpretrain.datasets import CustomDataset
+from PIL import Image
 
 from mmlt.class_counts import load_class_counts
-from mmlt.datasets import ImageNetLT, LongTailedDataset
+from mmlt.datasets import ImageNetLT, LongTailedDataset, PhotoFolder
 
 FOLDER = Path(__file__).parents[2] / 'tools' / 'dataset_converters'
 LETTERS = 'abcdefghij'
@@ -266,17 +267,51 @@ def test_count_classes_of_folder_list_and_json(tool, real_data, tmp_path):
     main = tool('count_classes')
     main([str(tmp_path / 'own'), '--out', str(out)])
     assert load_class_counts(out) == [3, 1]
+    main([str(tmp_path / 'own'), '--out', str(out)])  # the same once more
     with pytest.raises(ValueError, match='has 2 classes, --num-classes is 3'):
         main([str(tmp_path / 'own'), '--out', str(out), '--num-classes', '3'])
     (tmp_path / 'own' / 'cat').mkdir()
     with pytest.raises(ValueError, match='own/cat holds no image'):
         main([str(tmp_path / 'own'), '--out', str(out)])
     annotations = real_data / 'annotations'
-    main([str(annotations / 'Places_LT_train.txt.gz'), '--out', str(out), '--num-classes', '365'])
+    places = [
+        str(annotations / 'Places_LT_train.txt.gz'),
+        '--num-classes',
+        '365',
+        '--out',
+        str(out),
+    ]
+    with pytest.raises(FileExistsError, match='counts.json exists and differs: .* --overwrite'):
+        main(places)
+    assert load_class_counts(out) == [3, 1]
+    main([*places, '--overwrite'])
     assert load_class_counts(out) == load_class_counts('places-lt')
     partial = str(annotations / 'ImageNet_LT_train.120classes.txt.gz')
     with pytest.raises(ValueError, match='880 of 1000 classes have no image, first 0'):
         main([partial, '--out', str(out), '--num-classes', '1000'])
+
+
+def test_count_classes_counts_what_photo_folder_reads(tool, tmp_path):
+    data = tmp_path / 'mine'
+    for name, files in dict(cat=['a.webp', 'b.JPG', '._b.JPG'], ant=['c.tiff']).items():
+        (data / 'train' / name / '.hidden').mkdir(parents=True)
+        for file in (*files, '.hidden/d.png'):
+            Image.new('RGB', (4, 4)).save(data / 'train' / name / file, 'PNG')
+    (data / 'classes.txt').write_text('cat\nant\n')  # not sorted: the file's order is the labels'
+    tool('count_classes')([str(data / 'train'), '--out', str(data / 'counts.json')])
+    dataset = PhotoFolder(str(data), 'train')
+    labels = [dataset.get_data_info(i)['gt_label'] for i in range(len(dataset))]
+    assert labels == [0, 0, 1]
+    assert load_class_counts(data / 'counts.json') == [2, 1]
+
+
+def test_counts_are_never_written_over_what_is_counted(tool, tmp_path, capsys):
+    (tmp_path / 'list.txt').write_text('a.jpg 0\nb.jpg 1\n')
+    for out in ('list.txt', 'counts.txt'):
+        with pytest.raises(SystemExit):
+            tool('count_classes')([str(tmp_path / 'list.txt'), '--out', str(tmp_path / out)])
+        assert '--out must be another file, which ends with .json' in capsys.readouterr().err
+    assert (tmp_path / 'list.txt').read_text() == 'a.jpg 0\nb.jpg 1\n'
 
 
 def test_a_mistake_on_the_command_line_ends_in_one_line(tmp_path):

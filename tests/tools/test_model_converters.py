@@ -24,6 +24,7 @@ from test_own_photos import tool
 import mmlt
 from mmlt.analysis.loading import open_model
 from mmlt.deployment import CannotExportError, export_onnx, publish, sizes
+from mmlt.deployment.publishing import without_folders
 from mmlt.reproduction import render_metafile, write_record
 
 NAMES = ('ant', 'bee', 'cat dog')
@@ -145,6 +146,10 @@ def test_a_published_checkpoint_keeps_what_a_test_needs_and_no_more(run, publish
     # The config is whole, and names no folder of the run.
     assert Config.fromstring(meta['cfg'], '.py').model.head.type == 'BCE3SHead'
     assert str(run / 'work') not in meta['cfg']
+    assert str(run) in before['meta']['cfg']
+    assert str(run) not in meta['cfg']
+    text = "data_root = '/home/me/a b/birds/'\nx = ['~/c.json', 'n/m']"
+    assert without_folders(text) == "data_root = 'birds'\nx = ['c.json', 'n/m']"
     # Sizes before and after, and the hash in the name.
     assert sum(sizes(after).values()) < sum(sizes(before).values())
     assert f'{sum(sizes(before).values()) / 1e6:.2f} MB' in told

@@ -284,6 +284,7 @@ def test_check_refuses_a_checkpoint_of_another_model(folder, tmp_path):
         (['--size', '16'], 'size must be 32 to 512'),
         (['--epochs', '1'], 'epochs of dbm-bs must be at least 2'),
         (['--batch-size', '1'], 'batch_size must be 2 to'),
+        (['--batch-size', '0'], 'got 0'),
         (['--rate', '0'], 'rate must be > 0'),
         (['--out', 'mine.json'], '--out must end in .py'),
         (

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -68,7 +69,7 @@ def finished(tmp_path_factory):
         words, cwd=folder, env=environment(), stdout=subprocess.PIPE, text=True
     ) as tool:
         for _ in range(1200):
-            if list(folder.glob('runs/ce_*/epoch_1.pth')):
+            if list(folder.glob('runs/*/ce_*/epoch_1.pth')):
                 break
             time.sleep(0.1)
         tool.send_signal(signal.SIGTERM)
@@ -78,6 +79,13 @@ def finished(tmp_path_factory):
     done = call(words, folder)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder, done.stdout
+
+
+def loaded():
+    """The tool as a module."""
+    spec = importlib.util.spec_from_file_location('reproduce', TOOL[1])
+    spec.loader.exec_module(tool := importlib.util.module_from_spec(spec))
+    return tool
 
 
 def run_of(folder, name='CE'):
@@ -117,17 +125,20 @@ def test_the_record_says_what_was_run(finished):
     tau = run_of(folder, 'tau').record()
     assert (tau['curve'], tau['best'], tau['needs']['row']) == ([], None, 'CE')
     assert tau['needs']['run'] == run_of(folder).name
-    assert not list(folder.glob('runs/tau_*/*.pth'))
+    assert not list(folder.glob('runs/*/tau_*/*.pth'))
     assert tau['last']['shot/all'] != record['last']['shot/all']
 
 
 def test_what_is_finished_is_not_started_again(finished):
     folder, _ = finished
-    before = {path: path.stat().st_mtime_ns for path in folder.glob('runs/*/*')}
+    before = {path: path.stat().st_mtime_ns for path in folder.glob('runs/*/*/*')}
+    assert before
     done = call([*TOOL, 'table.py', '--work-dir', 'runs'], folder)
     assert done.returncode == 0
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ['finished'] * 2
-    assert {path: path.stat().st_mtime_ns for path in folder.glob('runs/*/*')} == before
+    *states, end = done.stdout.splitlines()
+    assert [line.split()[0] for line in states] == ['finished'] * 2
+    assert end.startswith('2 of 2 runs have records and are not trained again (--records DIR')
+    assert {path: path.stat().st_mtime_ns for path in folder.glob('runs/*/*/*')} == before
 
 
 def test_the_readme_has_the_records_numbers_and_the_check_misses_nothing(finished, tmp_path):
@@ -180,9 +191,7 @@ def test_a_distance_to_the_paper_needs_a_reason(finished, tmp_path):
 
 def test_a_run_has_one_thread_as_its_record_says(tmp_path, monkeypatch):
     monkeypatch.setenv('OMP_NUM_THREADS', '2')
-    spec = importlib.util.spec_from_file_location('reproduce', TOOL[1])
-    spec.loader.exec_module(tool := importlib.util.module_from_spec(spec))
-    run = run_of(make(tmp_path))
+    tool, run = loaded(), run_of(make(tmp_path))
     run.work_dir.mkdir(parents=True)
     asks = [sys.executable, '-c', 'import torch; print(torch.get_num_threads())']
     assert tool.Worker([]).call(run, asks, 'log') is None
@@ -221,11 +230,11 @@ def test_a_record_changed_by_hand_or_of_other_settings_is_refused(finished, tmp_
 
 
 def test_a_checkpoint_is_handed_over_to_the_key_that_the_row_names(finished, tmp_path):
-    folder = make(tmp_path)
+    folder = tmp_path / finished[0].name
+    shutil.copytree(finished[0], folder)
     rows = "dict(name='student', config='ce.py', load_from='CE', hand_over='model.teacher')]\n"
     (folder / 'table.py').write_text(TABLE.rpartition(']')[0] + f'    {rows}')
-    teacher, student = run_of(finished[0]), run_of(folder, 'student')
-    student = replace(student, root=teacher.root)
+    teacher, student = run_of(folder), run_of(folder, 'student')
     cfg = Config.fromfile(student.write_config())
     assert cfg.model.teacher == str(teacher.last_checkpoint())
     assert cfg.load_from is None
@@ -264,7 +273,7 @@ def test_a_row_whose_first_one_is_not_here_trains_nothing(finished, tmp_path):
     first = run_of(folder)
     assert f"needs the last checkpoint of 'CE', of which {first.work_dir} has none" in done.stdout
     assert f'or remove {first.record_path} to train it again' in done.stdout
-    assert not list(folder.glob('runs/*/*.log'))
+    assert not list(folder.glob('runs/*/*/*.log'))
     # One that was trained with other settings since.
     first.work_dir.mkdir(parents=True)
     (first.work_dir / 'epoch_3.pth').touch()
@@ -434,6 +443,50 @@ def test_a_wrong_table_is_named(change, message, tmp_path):
     (folder / 'table.py').write_text(TABLE.replace(*change))
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         read_table(folder / 'table.py')
+
+
+def test_seeds_that_no_row_has_are_named(tmp_path):
+    done = call([*TOOL, 'table.py', '--seeds', '0', '9', '--list'], make(tmp_path))
+    assert done.returncode == 1
+    assert 'have no seeds [9], they have [0]' in done.stderr
+
+
+def test_records_of_ones_own(finished, tmp_path):
+    """What the repository has records of is trained all the same; nothing lies beside configs."""
+    folder = tmp_path / 'copy'
+    shutil.copytree(finished[0], folder, ignore=shutil.ignore_patterns('runs'))
+    before = sorted(folder.glob('results/*'))
+    words = [*TOOL, 'table.py', '--rows', 'CE', '--work-dir', 'runs', '--records', folder / 'own']
+    listed = call([*words, '--list'], folder)
+    assert listed.stdout.split() == ['to', 'run', 'CE,', 'seed', '0']
+    assert call(words, folder).returncode == 0
+    (own,) = folder.glob('own/*/*.json')
+    assert read_record(own)['last'] == read_record(run_of(folder).record_path)['last']
+    assert sorted(folder.glob('results/*')) == before
+
+
+def test_methods_with_configs_of_one_name_have_work_dirs_of_their_own():
+    rows = read_table(ROOT / 'configs/_tables_/digits-lt-if50_resnet20.py').rows
+    runs = [Run(row, seed, Path('runs')) for row in rows for seed in row.seeds]
+    assert len({run.work_dir for run in runs}) == len(runs)
+    assert len({run.record_path for run in runs}) == len(runs)
+    assert len({run.name for run in runs}) < len(runs)  # resnet20_digits-lt of BCE3S and of BCL
+
+
+def test_an_error_that_nobody_expected_fails_its_run_alone(tmp_path, monkeypatch, capsys):
+    tool = loaded()
+    tau, ce = run_of(make(tmp_path), 'tau'), run_of(tmp_path)
+    worker = tool.Worker([ce, tau])
+
+    def execute(run):
+        raise AssertionError('never seen')
+
+    monkeypatch.setattr(worker, 'execute', execute)
+    worker.work()
+    assert worker.failed[ce] == 'AssertionError: never seen'
+    assert worker.failed[tau].startswith('needs ce')
+    assert not worker.active
+    assert 'AssertionError: never seen' in capsys.readouterr().out
 
 
 def test_rows_that_are_not_there_are_named(tmp_path):

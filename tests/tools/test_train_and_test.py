@@ -210,6 +210,8 @@ def test_amp_trains_with_finite_losses(tmp_path):
         ('train.py configs/nowhere.py', 'CONFIG configs/nowhere.py does not exist'),
         ('test.py CONFIG x.pth --out x.txt', '--out must end in .json, .pkl or .pickle, got x.txt'),
         ('test.py CONFIG x.pth --out-item pred', '--out-item needs --out'),
+        ('test.py CONFIG x.pth --out x.pkl --out-item metrics', 'that ends in .json'),
+        ('train.py CONFIG --cfg-options model.head.scale 30', "key=value, got 'model.head.scale'"),
         ('test.py CONFIG x.pth y.pth --out x.pkl', 'predictions are of one CHECKPOINT, got 2'),
         ('test.py CONFIG --per-class x.pth y.pth', '--per-class must end in .csv, got x.pth'),
         ('train_two_stage.py CONFIG x.py --work-dir w', 'STAGE2 x.py does not exist'),
@@ -243,6 +245,20 @@ def test_tta_on_an_odd_config_is_named(options, message, monkeypatch, tmp_path):
     checkpoint.write_bytes(b'')
     with pytest.raises(SystemExit, match=message):
         run_here(f'test.py {config} {checkpoint} --tta --work-dir {tmp_path}', monkeypatch)
+
+
+def test_a_rate_is_scaled_or_the_flag_is_refused(monkeypatch, tmp_path):
+    config = tmp_path / 'own.py'
+    base = f'{ROOT}/configs/bce3s/resnet20_digits-lt.py'
+    config.write_text(f"_base_ = '{base}'\nauto_scale_lr = None\n")
+    words = f'train.py {config} --auto-scale-lr --work-dir {tmp_path}'
+    with pytest.raises(SystemExit, match='--auto-scale-lr needs to know for how many images'):
+        run_here(words, monkeypatch)
+    seen = []
+    monkeypatch.setattr('mmlt.engine.console.build_runner', lambda cfg, *_: seen.append(cfg))
+    with pytest.raises(AttributeError):  # there is no runner
+        run_here(f'{words} --cfg-options auto_scale_lr.base_batch_size=64', monkeypatch)
+    assert seen[0].auto_scale_lr == dict(base_batch_size=64, enable=True)
 
 
 def test_five_crops_need_a_crop_at_the_centre(monkeypatch, tmp_path):

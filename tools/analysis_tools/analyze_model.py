@@ -14,12 +14,10 @@ then those of the split.
 """
 
 import argparse
-import sys
-
-from mmengine.config import DictAction
 
 import mmlt  # noqa: F401  (registers everything)
 from mmlt.analysis import analyze
+from mmlt.commands import Options, run
 from mmlt.config_class_counts import add_class_counts, set_class_counts
 from mmlt.config_file import paths_fault, read_config
 
@@ -41,7 +39,7 @@ def main(argv=None) -> None:
     parser.add_argument('--seed', type=int, default=0, help='of t-SNE (default: 0)')
     parser.add_argument('--no-tsne', action='store_true', help='leave t-SNE out, the slow part')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='settings to override: key=value'
+        '--cfg-options', nargs='+', action=Options, help='settings to override: key=value'
     )
     args = parser.parse_args(argv)
     if fault := paths_fault(args.config, args.checkpoint):
@@ -63,7 +61,4 @@ def main(argv=None) -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f'error: {error}')
+    run(main)

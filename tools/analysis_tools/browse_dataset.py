@@ -11,17 +11,17 @@ same sheets.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner, set_random_seed
 from mmpretrain.registry import MODELS
 
 import mmlt  # noqa: F401  (registers everything)
 from mmlt.analysis import use_scope
+from mmlt.commands import Options, run
 from mmlt.config_class_counts import add_class_counts, set_class_counts
 from mmlt.config_file import paths_fault, read_config
 from mmlt.models.targets import view_targets
@@ -43,7 +43,7 @@ def main(argv=None) -> None:
     parser.add_argument('--seed', type=int, default=0)
     add_class_counts(parser)
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='settings to override: key=value'
+        '--cfg-options', nargs='+', action=Options, help='settings to override: key=value'
     )
     args = parser.parse_args(argv)
     if args.num < 1:
@@ -166,7 +166,4 @@ def write_sheets(images: np.ndarray, captions: list[str], views: int, path: Path
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f'error: {error}')
+    run(main)

@@ -8,10 +8,10 @@ must be of the same classes and of the same images.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from mmlt.analysis import compare
+from mmlt.commands import run
 
 
 def main(argv=None) -> None:
@@ -34,7 +34,4 @@ def main(argv=None) -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f'error: {error}')
+    run(main)

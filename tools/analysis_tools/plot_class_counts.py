@@ -7,11 +7,13 @@ these counts (DBM, figure 2).
 """
 
 import argparse
-import sys
+import re
 from pathlib import Path
 
 from mmlt import load_class_counts
+from mmlt.commands import run
 from mmlt.config_class_counts import parse_class_counts
+from mmlt.evaluation import short_names
 from mmlt.visualization import draw_class_counts, draw_dbm_margins, save_figure
 
 
@@ -28,9 +30,9 @@ def main(argv=None) -> None:
     parser.add_argument('--max-margin', type=float, default=0.1, help='K of DBM (default 0.1)')
     parser.add_argument('--tau', type=float, default=1.0, help='tau of DBM (default 1)')
     args = parser.parse_args(argv)
-    for name in args.names:
+    for name, short in zip(args.names, short_names(args.names)):
         counts = load_class_counts(parse_class_counts(name))
-        stem = Path(name.replace(',', '_').replace('=', '-')).name.removesuffix('.json')
+        stem = re.sub(r'[/\\,]', '_', short).replace('=', '-').replace('.json', '')
         limits = dict(many=args.many, few=args.few)
         figures = {f'class_counts_{stem}': draw_class_counts(counts, name, **limits)}
         if args.margins:
@@ -44,7 +46,4 @@ def main(argv=None) -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f'error: {error}')
+    run(main)

@@ -8,9 +8,9 @@ repeated counts once.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
+from mmlt.commands import run
 from mmlt.evaluation import short_names
 from mmlt.visualization import draw_training_curves, read_training_log, save_figure
 
@@ -35,7 +35,4 @@ def main(argv=None) -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f'error: {error}')
+    run(main)

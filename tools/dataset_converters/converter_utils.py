@@ -4,13 +4,13 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from mmengine.utils import ProgressBar
 
+from mmlt import commands
 from mmlt.files import write_whole
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif')
@@ -20,11 +20,15 @@ MAX_IMAGE_BYTES = 2**28
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call main; a user's mistake ends in one line instead of a traceback."""
-    try:
-        main()
-    except (ValueError, OSError, tarfile.TarError) as error:
-        sys.exit(f'\nerror: {error}')
+    """Call main; a mistake of the user, and a broken archive, end in one line."""
+
+    def told() -> None:
+        try:
+            main()
+        except tarfile.TarError as error:
+            raise ValueError(error) from error
+
+    commands.run(told)
 
 
 def is_image(name: str) -> bool:

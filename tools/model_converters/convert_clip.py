@@ -10,13 +10,13 @@ fits. Files of OpenAI's own (ViT-B-16.pt): mmpretrain's openai-clip_to_mmpretrai
 import argparse
 import io
 import os
-import sys
 
 import torch
 from mmengine.config import Config
 
 import mmlt
 from mmlt.clip import backbone_settings, image_tower, read_clip
+from mmlt.commands import refuse_existing, run
 from mmlt.files import write_whole
 
 
@@ -30,6 +30,7 @@ def main(argv=None) -> None:
     args = parser.parse_args(argv)
     if not args.out.endswith('.pth'):
         parser.error(f'--out must end with .pth, got {args.out}')
+    refuse_existing(parser, args.out)
     model, _ = read_clip(args.clip_folder)
     backbone, weights = backbone_settings(model), image_tower(model)
     name = os.path.basename(os.path.realpath(args.clip_folder))
@@ -45,7 +46,4 @@ def main(argv=None) -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (ImportError, TypeError, ValueError, OSError) as error:
-        sys.exit(f'error: {error}')
+    run(main)

@@ -10,13 +10,12 @@ largest difference is printed. Class names are written into the file.
 """
 
 import argparse
-import sys
 
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 import mmlt  # noqa: F401  (registers everything)
 from mmlt.analysis.loading import open_model
+from mmlt.commands import Options, run
 from mmlt.config_file import paths_fault, read_config
 from mmlt.deployment import export_onnx
 from mmlt.deployment.onnx_file import image_size
@@ -36,7 +35,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--no-preprocessing', action='store_true', help='the input is normalised already'
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='settings to override')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, help='settings to override')
     args = parser.parse_args()
     if fault := paths_fault(args.config, args.checkpoint):
         parser.error(fault)
@@ -69,7 +68,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (ValueError, TypeError, ImportError, OSError) as error:
-        sys.exit(f'error: {error}')
+    run(main)

@@ -10,10 +10,10 @@ writes LoRA, SSF or BitFit into the backbone: the file is that of an ``ImageClas
 """
 
 import argparse
-import sys
 
 import mmlt  # noqa: F401  (registers everything)
 from mmlt.analysis.loading import open_model, use_scope
+from mmlt.commands import run
 from mmlt.config_file import paths_fault, read_config
 from mmlt.deployment import fold_tuner, publish
 
@@ -66,7 +66,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f'error: {error}')
+    run(main)

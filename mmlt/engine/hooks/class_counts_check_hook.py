@@ -1,7 +1,10 @@
 """The class counts of the config against the training set."""
 
+import logging
+
 import numpy as np
 from mmengine.dataset import ClassBalancedDataset, RepeatDataset
+from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmpretrain.datasets import KFoldDataset
@@ -15,9 +18,10 @@ from mmlt.engine.bare_model import bare_model
 class ClassCountsCheckHook(Hook):
     """Stop before the first iteration if ``class_counts`` are not those of the training set.
 
-    Compares the counts of the head and of every validation metric with the labels of the training
-    set, which no image is read for. Wrong counts give no error later, only wrong margins, weights
-    and shot groups. Wrappers that show images more often (``RepeatDataset``,
+    Compares the counts of the head, of every validation metric and of the other hooks with the
+    labels of the training set, which no image is read for. In a test it warns of metrics whose
+    counts are not the head's. Wrong counts give no error later, only wrong margins, weights and
+    shot groups. Wrappers that show images more often (``RepeatDataset``,
     ``ClassBalancedDataset``) add none; a fold (``KFoldDataset``) may lack its part.
 
     Example:
@@ -38,17 +42,40 @@ class ClassCountsCheckHook(Hook):
                 f'the training set has labels {labels.min()} to {labels.max()}, '
                 f'the head has num_classes={num_classes}'
             )
-        owners = {}
-        if getattr(head, 'class_counts', None) is not None:
-            owners[f'the head ({type(head).__name__})'] = head.class_counts.tolist()
-        if runner.val_loop is not None:
-            for metric in runner.val_loop.evaluator.metrics:
-                if getattr(metric, 'class_counts', None) is not None:
-                    owners[f'the metric {type(metric).__name__}'] = list(metric.class_counts)
-        for owner, class_counts in owners.items():
+        owners = [(f'the head ({type(head).__name__})', head)]
+        owners += [(f'the hook {type(hook).__name__}', hook) for hook in runner.hooks]
+        owners += _metrics(runner.val_loop)
+        for owner, part in owners:
+            if (class_counts := _counts_of(part)) is None:
+                continue
             if isinstance(dataset, KFoldDataset) and _is_fold(class_counts, labels, dataset):
                 continue
             _compare(owner, class_counts, labels)
+
+    def before_test(self, runner) -> None:
+        """Compare the metrics' counts with the head's: there may be no training set."""
+        head = getattr(bare_model(runner), 'head', None)
+        if (of_head := _counts_of(head)) is None:
+            return
+        for owner, metric in _metrics(runner.test_loop):
+            if (counts := _counts_of(metric)) not in (None, of_head):
+                print_log(
+                    f'class_counts of {owner} ({len(counts)} classes, {sum(counts)} images) are '
+                    f'not those of the head ({len(of_head)} classes, {sum(of_head)} images): its '
+                    'groups of classes are those of another training set',
+                    logger='current',
+                    level=logging.WARNING,
+                )
+
+
+def _metrics(loop) -> list[tuple[str, BaseMetric]]:
+    metrics = [] if loop is None else loop.evaluator.metrics
+    return [(f'the metric {type(m).__name__} ({m.prefix})', m) for m in metrics]
+
+
+def _counts_of(part) -> list[int] | None:
+    counts = getattr(part, 'class_counts', None)
+    return counts if counts is None else [int(count) for count in counts]
 
 
 def _shown_by(dataset):

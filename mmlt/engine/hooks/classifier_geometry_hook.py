@@ -32,7 +32,8 @@ class ClassifierGeometryHook(Hook):
     priority = 'HIGH'
 
     def __init__(self, class_counts, many=100, few=20):
-        self.groups = shot_groups(load_class_counts(class_counts), many, few)
+        self.class_counts = load_class_counts(class_counts)
+        self.groups = shot_groups(self.class_counts, many, few)
 
     def after_val_epoch(self, runner, metrics=None) -> None:
         """Put the figures beside the metrics that are logged."""

@@ -6,7 +6,8 @@ from mmpretrain.registry import HOOKS
 from torch import nn
 
 from mmlt.engine.bare_model import bare_model
-from mmlt.engine.hooks.epoch_switch_hook import EpochSwitchHook
+from mmlt.engine.hooks.deferred_reweighting_hook import DeferredReweightingHook
+from mmlt.engine.hooks.epoch_switch_hook import EpochSwitchHook, refuse_average
 from mmlt.models.build import build_part, merge_spec, pretrained_file
 from mmlt.models.data_preprocessors.multi_view import VIEWS
 from mmlt.models.heads import TripartiteHead
@@ -41,7 +42,8 @@ class ClassifierRetrainingHook(EpochSwitchHook):
 
     Raises:
         ValueError, TypeError: Before the first iteration: another head, an unknown part, a
-            criterion that cannot be built, a frozen backbone that nothing has trained.
+            criterion that cannot be built, a frozen backbone that nothing has trained, another hook
+            that changes the criterion, an average of weights that ``reset`` would not reach.
 
     Source:
         BCE3S, appendix E. The released second stage leaves BatchNorm in training mode, so the
@@ -75,6 +77,13 @@ class ClassifierRetrainingHook(EpochSwitchHook):
             raise TypeError(
                 f'ClassifierRetrainingHook needs a TripartiteHead, got {type(model.head).__name__}'
             )
+        if both := [h for h in runner.hooks if isinstance(h, DeferredReweightingHook)]:
+            raise ValueError(
+                f'{type(both[0]).__name__} and ClassifierRetrainingHook both change the joint '
+                'criterion: take one of them, or make the second stage a run of its own'
+            )
+        if self.reset:
+            refuse_average(runner, 'ClassifierRetrainingHook with reset=True')
         self._criterion(model.head)
         self._trained_parameters(model.head)
         if self.reset and not hasattr(model.head.classifier, 'reset_parameters'):

@@ -3,7 +3,7 @@
 import logging
 from abc import ABC, abstractmethod
 
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop
 
@@ -60,3 +60,16 @@ class EpochSwitchHook(Hook, ABC):
             return
         self.switched = True
         self.switch(runner, first=runner.epoch == self.begin_epoch)
+
+
+def refuse_average(runner, name: str) -> None:
+    """Refuse an ``EMAHook`` beside a hook that changes weights itself.
+
+    Raises:
+        ValueError: There is one: the average, which is validated and saved, would not be changed.
+    """
+    if any(isinstance(hook, EMAHook) for hook in runner.hooks):
+        raise ValueError(
+            f'{name} changes the weights of the model, but with an EMAHook it is their average '
+            'that is validated and saved, which would not be changed: remove that hook'
+        )

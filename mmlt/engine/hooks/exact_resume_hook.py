@@ -112,6 +112,13 @@ class ExactResumeHook(Hook):
         loop.run_iter = skipping
 
 
+def epoch_size(runner) -> dict:
+    """Batches of an epoch and images of a batch, over all processes: what a place in it is of."""
+    loader = runner.train_dataloader
+    size = getattr(loader, 'batch_size', None)
+    return dict(batches=len(loader), batch_images=size and size * get_world_size())
+
+
 def _of_a_training(runner) -> bool:
     return isinstance(runner._train_loop, BaseLoop)
 

@@ -8,7 +8,8 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmpretrain.registry import HOOKS
 
-from mmlt.engine.bare_model import bare_model, ignored_preprocessor
+from mmlt.engine.bare_model import bare_model, slots_of
+from mmlt.engine.without_effect import doubts, faults
 from mmlt.models.slots import MomentumQueue
 
 
@@ -29,8 +30,9 @@ class IdleSlotHook(Hook):
         collapse (float): In (0, 1]. Defaults to 0.99.
 
     Raises:
-        ValueError: An argument outside its range; before training: a ``data_preprocessor`` that the
-            model does not take.
+        ValueError: An argument outside its range; before training: a training set without a batch,
+            a ``data_preprocessor`` that the model does not take, several experts under a head of
+            one.
 
     Example:
         ``default_hooks = dict(idle_slot=dict(type='IdleSlotHook'))``
@@ -45,9 +47,11 @@ class IdleSlotHook(Hook):
         self._applied, self._projections, self._handles = set(), {}, []
 
     def before_train(self, runner) -> None:
-        """Refuse a data preprocessor without effect; watch margins and projectors."""
-        if fault := ignored_preprocessor(runner):
+        """Refuse what would train nothing; watch margins and projectors."""
+        if fault := next(faults(runner), ''):
             raise ValueError(fault)
+        for text in doubts(runner):
+            print_log(f'{text} (IdleSlotHook)', 'current', logging.WARNING)
         self._length = len(runner.train_dataloader)
         self._when = min(self.epochs * self._length, runner.max_iters)
         while self._when <= runner.iter:  # of a resumed run
@@ -56,7 +60,7 @@ class IdleSlotHook(Hook):
         self._applied, self._projections, self._handles = set(), {}, []
         wrapper = getattr(runner, 'optim_wrapper', None)
         parts = getattr(wrapper, '_accumulative_counts', 1)
-        for name, slot in _slots(runner):
+        for name, slot in slots_of(bare_model(runner)):
             if parts > 1 and getattr(slot, 'contrasts_batch', False):
                 text = (
                     f'slot {name} contrasts the images of a batch with each other: gradients '
@@ -74,7 +78,7 @@ class IdleSlotHook(Hook):
         if runner.iter + 1 != self._when:
             return
         self._when *= 2
-        for name, slot in _slots(runner):
+        for name, slot in slots_of(bare_model(runner)):
             found = self.faults(runner, name, slot) if name not in self._told else []
             for text in found:
                 self._told.add(name)
@@ -146,15 +150,3 @@ class IdleSlotHook(Hook):
                 self._projections[name] = output.detach()
 
         return note
-
-
-def _slots(runner) -> list:
-    """The slots of the head and of its experts that are not at rest; none of another head."""
-    head = getattr(bare_model(runner), 'head', None)
-    heads = {'': head} | {f'experts.{m}.': e for m, e in enumerate(getattr(head, 'experts', ()))}
-    return [
-        (prefix + name, slot)
-        for prefix, inner in heads.items()
-        for name, slot in (getattr(inner, 'slots', None) or {}).items()
-        if name not in getattr(inner, 'resting', ())
-    ]

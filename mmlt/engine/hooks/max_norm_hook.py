@@ -5,7 +5,7 @@ from mmengine.logging import print_log
 from mmpretrain.registry import HOOKS
 
 from mmlt.engine.bare_model import bare_model
-from mmlt.engine.hooks.epoch_switch_hook import EpochSwitchHook
+from mmlt.engine.hooks.epoch_switch_hook import EpochSwitchHook, refuse_average
 from mmlt.models.slots.batch import rows_of
 
 _INFO = 'max_norm_threshold'
@@ -56,8 +56,9 @@ class MaxNormHook(EpochSwitchHook):
         self._known = None
 
     def check(self, runner) -> None:
-        """Refuse a classifier without rows."""
+        """Refuse a classifier without rows, and an average of weights."""
         rows_of(bare_model(runner).head.classifier, 'MaxNormHook')
+        refuse_average(runner, 'MaxNormHook')
 
     def switch(self, runner, first: bool) -> None:
         """Take the threshold in the coming iteration, or over from the checkpoint."""

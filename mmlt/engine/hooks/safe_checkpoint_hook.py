@@ -8,10 +8,11 @@ from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
+from mmengine.runner import IterBasedTrainLoop
 from mmengine.runner.base_loop import BaseLoop
 from mmpretrain.registry import HOOKS
 
-from mmlt.engine.work_dir import INTERRUPTED, find_resumable, looks_like_ours
+from mmlt.engine.work_dir import INTERRUPTED, find_resumable, looks_like_ours, pattern_of
 from mmlt.files import TEMPORARY, lock_work_dir, write_whole
 
 
@@ -70,6 +71,13 @@ class SafeCheckpointHook(CheckpointHook):
     All options are the parent's. Storage other than the local disk, and the deprecated
     ``file_client_args``, keep the parent's behaviour.
 
+    A run may have a second one that keeps other files in an ``out_dir`` of its own. The first one
+    is the run's: what is resumed, what is the best and which files may go is its business.
+
+    Raises:
+        ValueError: ``save_best``, ``max_keep_ckpts`` or the run's own folder for a second one;
+            ``by_epoch`` in a run that counts iterations.
+
     Example:
         >>> default_hooks = dict(checkpoint=dict(type='SafeCheckpointHook', interval=1))
     """
@@ -91,7 +99,8 @@ class SafeCheckpointHook(CheckpointHook):
 
     def after_load_checkpoint(self, runner, checkpoint):
         """Take names from a checkpoint, never paths."""
-        if not (runner._resume and isinstance(runner._train_loop, BaseLoop)):
+        resumes = runner._resume and isinstance(runner._train_loop, BaseLoop)
+        if not resumes or not self._is_first(runner):
             return
         hub = checkpoint.get('message_hub')
         info = hub.get('runtime_info') if isinstance(hub, dict) else None
@@ -118,6 +127,23 @@ class SafeCheckpointHook(CheckpointHook):
 
     def before_train(self, runner):
         """Find the storage, as the parent does, and take the safe one on local disk."""
+        first = self._is_first(runner)
+        for option, given in dict(
+            save_best=self.save_best is not None,
+            max_keep_ckpts=self.max_keep_ckpts > 0,
+            out_dir=self.out_dir in (None, runner.work_dir),
+        ).items():
+            if given and not first:
+                raise ValueError(
+                    f'{option}={getattr(self, option)!r} belongs to the first checkpoint hook of a '
+                    'run: a second one keeps what it saves, in an out_dir of its own'
+                )
+        if self.by_epoch and isinstance(runner.train_loop, IterBasedTrainLoop):
+            raise ValueError(
+                'the run counts iterations, so a checkpoint hook that goes by epochs would write '
+                'one file, at its end: set default_hooks.checkpoint.by_epoch=False and .interval '
+                'in iterations'
+            )
         super().before_train(runner)
         on_disk = type(self.file_backend) in (LocalBackend, SafeLocalBackend)
         self._safe = on_disk and self.file_client_args is None
@@ -125,7 +151,7 @@ class SafeCheckpointHook(CheckpointHook):
             self.file_backend = SafeLocalBackend()
             self.backend_args = {'backend': 'mmlt_safe_local'}  # Runner.save_checkpoint's
             if is_main_process():
-                self._remove_leftovers(resumed=runner._resume)
+                self._remove_leftovers(resumed=runner._resume and first)
 
     def _remove_leftovers(self, resumed: bool) -> None:
         """Remove what a run that was killed while it wrote has left, by three rules."""
@@ -143,7 +169,7 @@ class SafeCheckpointHook(CheckpointHook):
                 why = 'it was to go when the resumed checkpoint was written'
                 remove_ours(self.out_dir, osp.basename(name), self.filename_tmpl, why)
         # A best checkpoint that no regular one knows: of an epoch that the resumed run repeats.
-        pattern = re.escape(self.filename_tmpl).replace(r'\{\}', r'(\d+)')
+        pattern = pattern_of(self.filename_tmpl)
         steps = [m and (bool(m[1]), int(m[2])) for m in
                  (re.fullmatch(rf'(best_.+_)?{pattern}', name) for name in names)]  # fmt: skip
         if any(step and not step[0] and step[1] > self._leftovers['step'] for step in steps):
@@ -153,6 +179,9 @@ class SafeCheckpointHook(CheckpointHook):
             if not known and step[1] >= self._leftovers['step']:
                 why = 'the resumed checkpoint was written before it'
                 remove_ours(self.out_dir, name, self.filename_tmpl, why)
+
+    def _is_first(self, runner) -> bool:
+        return next(hook for hook in runner.hooks if isinstance(hook, CheckpointHook)) is self
 
     def _out_dir(self, runner) -> str:
         if self.out_dir is None or self.out_dir == runner.work_dir:
@@ -178,12 +207,15 @@ class SafeCheckpointHook(CheckpointHook):
                 if is_main_process():
                     self.file_backend.remove(osp.join(self.out_dir, oldest))
             self.keep_ckpt_ids.append(step)
-            runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
         filename = self.filename_tmpl.format(step)
         self.last_ckpt = osp.join(self.out_dir, filename)
-        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
-        outdated = [osp.basename(path) for path in self.file_backend.outdated]
-        runner.message_hub.update_info('outdated_ckpts', outdated)
+        first = self._is_first(runner)
+        if first:
+            outdated = [osp.basename(path) for path in self.file_backend.outdated]
+            notes = dict(last_ckpt=self.last_ckpt, outdated_ckpts=outdated)
+            if self.max_keep_ckpts > 0:
+                notes['keep_ckpt_ids'] = list(self.keep_ckpt_ids)
+            runner.message_hub.update_info_dict(notes)
         runner.save_checkpoint(
             self.out_dir,
             filename,
@@ -194,7 +226,7 @@ class SafeCheckpointHook(CheckpointHook):
             backend_args=self.backend_args,
             **self.args,
         )
-        if is_main_process():
+        if first and is_main_process():
             last_checkpoint = osp.join(runner.work_dir, 'last_checkpoint')
             self.file_backend.put(self.last_ckpt.encode(), last_checkpoint)
 

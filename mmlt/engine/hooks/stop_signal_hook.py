@@ -12,7 +12,7 @@ from mmengine.runner import EpochBasedTrainLoop
 from mmpretrain.registry import HOOKS
 
 from mmlt.engine.bare_model import bare_model
-from mmlt.engine.hooks.exact_resume_hook import process_state
+from mmlt.engine.hooks.exact_resume_hook import epoch_size, process_state
 from mmlt.engine.work_dir import INTERRUPTED
 from mmlt.files import write_whole
 from mmlt.processes import end_forks_with_this
@@ -89,7 +89,9 @@ class StopSignalHook(Hook):
         signum = self._agreed(runner.iter)
         if signum:
             place = dict(epoch=runner.epoch, iter=runner.iter + 1)
-            self._stop(runner, signum, place | ({'batch': batch_idx + 1} if by_epoch else {}))
+            if by_epoch:
+                place |= {'batch': batch_idx + 1, **epoch_size(runner)}
+            self._stop(runner, signum, place)
 
     def after_train_epoch(self, runner) -> None:
         """Stop after the last step of an epoch."""

@@ -9,6 +9,7 @@ from mmengine.runner.base_loop import BaseLoop
 from mmpretrain.registry import HOOKS
 
 from mmlt.checkpoint import TRAINING_ONLY, CheckpointError, check_weights
+from mmlt.engine.hooks.exact_resume_hook import epoch_size
 
 
 @HOOKS.register_module()
@@ -89,6 +90,16 @@ def check_resumable(runner, checkpoint: dict, name: str) -> None:
             raise CheckpointError(
                 f'{name} cannot be resumed: meta.{unit} must be an integer >= 0{until}, '
                 f'got {value!r}'
+            )
+    if batch := meta.get('batch'):
+        now = epoch_size(runner)
+        then = {key: meta.get(key, value) for key, value in now.items()}
+        if then != now or batch >= now['batches']:
+            raise CheckpointError(
+                f'{name} cannot be resumed: it was saved after batch {batch} of an epoch of '
+                f'{then["batches"]} batches of {then["batch_images"]} images, this run has '
+                f'{now["batches"]} of {now["batch_images"]}: set batch_size and the number of '
+                'processes as they were, or go on from the end of an epoch, --resume epoch_N.pth'
             )
     if type(meta.get('seed', 0)) not in (int, type(None)):
         raise CheckpointError(f'{name}: meta.seed must be an integer, got {meta["seed"]!r}')

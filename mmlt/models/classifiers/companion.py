@@ -43,6 +43,11 @@ class Companion(nn.Module, ABC):
         """Compute the output for views of images (N, C, H, W) that the model's training sees."""
 
 
+def own_features(feats: Sequence[torch.Tensor], head: nn.Module) -> Sequence[torch.Tensor]:
+    """What ``head`` looks at of a backbone's outputs: all of several experts, else the last."""
+    return feats if hasattr(head, 'experts') else feats[-1:]
+
+
 def check_views(name: str, views: Sequence[int]) -> tuple[int, ...]:
     """Refuse what is not a list of different views, counted from 0."""
     if isinstance(views, str) or not isinstance(views, Sequence):

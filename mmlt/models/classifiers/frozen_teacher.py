@@ -13,7 +13,7 @@ from mmpretrain.registry import MODELS
 
 from mmlt.checkpoint import TRAINING_ONLY, CheckpointError, check_weights
 from mmlt.models.build import build_part
-from mmlt.models.classifiers.companion import Companion
+from mmlt.models.classifiers.companion import Companion, own_features
 from mmlt.models.slots.batch import CompanionOutput
 
 
@@ -109,11 +109,9 @@ class FrozenTeacher(Companion):
         with torch.no_grad():
             feats = self.network.extract_feat(torch.cat([images[view] for view in self.views]))
             logits = self.network.head(feats).chunk(len(self.views))
-            features = feats[-1].chunk(len(self.views))
-        return CompanionOutput(
-            {view: (x,) for view, x in zip(self.views, features)},
-            dict(zip(self.views, logits)),
-        )
+            feats = own_features(feats, self.network.head)
+            features = zip(*(x.chunk(len(self.views)) for x in feats))
+        return CompanionOutput(dict(zip(self.views, features)), dict(zip(self.views, logits)))
 
     def _build(self) -> None:
         self.network = build_part(self.spec).requires_grad_(False).eval()

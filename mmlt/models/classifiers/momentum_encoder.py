@@ -6,7 +6,7 @@ import torch
 import torch.nn as nn
 from mmpretrain.registry import MODELS
 
-from mmlt.models.classifiers.companion import Companion
+from mmlt.models.classifiers.companion import Companion, own_features
 from mmlt.models.slots.batch import CompanionOutput
 from mmlt.models.state import MomentumCopy
 
@@ -65,7 +65,9 @@ class MomentumEncoder(Companion):
         self.train(model.training)
         if model.training and torch.is_grad_enabled():
             self.encoder.update(_encoder(model), self.momentum)
-        features = self.encoder(torch.cat([images[view] for view in self.views]))
+        features = own_features(
+            self.encoder(torch.cat([images[view] for view in self.views])), model.head
+        )
         parts = [part.chunk(len(self.views)) for part in features]
         found = {view: tuple(part[i] for part in parts) for i, view in enumerate(self.views)}
         return CompanionOutput(found, momentum=self.momentum)

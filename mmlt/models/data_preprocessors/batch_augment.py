@@ -105,7 +105,6 @@ class AutoAugmentTable:
         # The library's tables; only the drawing is done for a batch at once.
         transform = v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10)
         self.policies = transform._policies
-        self.space = transform._AUGMENTATION_SPACE
         self.strengths = {}
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -143,7 +142,8 @@ class AutoAugmentTable:
         return self.strengths[height, width]
 
     def _step(self, name: str, chance: float, level: int | None, height: int, width: int) -> tuple:
-        strengths, signed = self.space[name]
+        # Not kept: the table is of functions that cannot be pickled.
+        strengths, signed = v2.AutoAugment._AUGMENTATION_SPACE[name]
         values = strengths(10, height, width)
         return name, chance, 0.0 if values is None else float(values[level]), signed
 

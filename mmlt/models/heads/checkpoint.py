@@ -29,9 +29,15 @@ def rename_slots(state_dict: dict, prefix: str) -> None:
 
 
 def settle_class_counts(
-    state_dict: dict, prefix: str, counts: torch.Tensor | None
+    state_dict: dict, prefix: str, counts: torch.Tensor | None, device=None
 ) -> torch.Tensor | None:
     """Let the config's class counts count; a checkpoint's are taken only where it has none.
+
+    Args:
+        state_dict (dict): The checkpoint's, changed in place.
+        prefix (str): Of the head's entries in it.
+        counts (Tensor, optional): The config's (K,).
+        device (optional): Where the head is, and those of the checkpoint are to be.
 
     Returns:
         Tensor | None: The counts (K,) that the head has from now on; ``state_dict`` has the same.
@@ -41,7 +47,7 @@ def settle_class_counts(
     if counts is None:
         if found is not None:
             _say_once('class_counts: the config has none, taken from the checkpoint')
-        return None if found is None else found.clone()
+        return None if found is None else found.to(device, copy=True)
     if found is not None and found.tolist() != counts.tolist():
         _say_once(
             f"class_counts: the config's count ({len(counts)} classes, {int(counts.sum())} images),"

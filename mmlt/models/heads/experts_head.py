@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn as nn
+from mmengine.model import ModuleDict, ModuleList
 from mmpretrain.models.heads import ClsHead
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
@@ -11,7 +12,8 @@ from mmpretrain.structures import DataSample
 from mmlt.models.build import as_spec, build_part, merge_spec
 from mmlt.models.heads.parts import accuracies
 from mmlt.models.heads.tripartite_head import TripartiteHead
-from mmlt.models.slots import Batch, CompanionOutput, ExpertBatch
+from mmlt.models.slots import ExpertBatch
+from mmlt.models.slots.batch import Batch, of_expert
 from mmlt.models.targets import ViewSamples, view_targets
 
 
@@ -88,11 +90,12 @@ class ExpertsHead(ClsHead):
         self.keep_features = keep_features
         self.resting = frozenset()  # names of ties that a hook has put to rest
         facts = dict(num_classes=num_classes, in_channels=in_channels, class_counts=class_counts)
-        self.experts = nn.ModuleList(build_part(spec, tuple(facts), **facts) for spec in specs)
+        # mmengine's list, and dict below: the init_cfg of a slot is applied.
+        self.experts = ModuleList(build_part(spec, tuple(facts), **facts) for spec in specs)
         for inner in self.experts:
             _check_inner(inner)
         facts['class_counts'] = None if class_counts is None else self.class_counts.tolist()
-        self.slots = nn.ModuleDict()
+        self.slots = ModuleDict()
         for name, spec in (slots or {}).items():
             self._check_name(name)
             tie = build_part(as_spec(f'slots.{name}', spec), **facts)
@@ -114,7 +117,7 @@ class ExpertsHead(ClsHead):
             data_samples = ViewSamples(data_samples[: len(targets[0])], targets)
         batches = []
         for m, (inner, feature) in enumerate(zip(self.experts, features)):
-            own = {name: _of_expert(found, m, len(features)) for name, found in companions.items()}
+            own = {name: of_expert(found, m, len(features)) for name, found in companions.items()}
             first = batches[0] if batches else None
             batches.append(Batch.of(feature, data_samples, inner.classifier, own, first))
         losses = {}
@@ -188,11 +191,6 @@ class ExpertsHead(ClsHead):
             raise ValueError(f'slots must have {wanted} for each tie, got {name!r}')
 
 
-def _of_expert(output, expert: int, number: int):
-    """What concerns one expert of a companion's output; anything else as it is."""
-    return output.of_expert(expert, number) if isinstance(output, CompanionOutput) else output
-
-
 def _head_specs(head, num_experts: int | None) -> list:
     """Configs of the M inner heads."""
     default = dict(type='TripartiteHead')
@@ -202,12 +200,24 @@ def _head_specs(head, num_experts: int | None) -> list:
         number = 3 if num_experts is None else num_experts
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise ValueError(f'num_experts must be an integer >= 1, got {number!r}')
+        _refuse_shared('head', head, number)
         return [merge_spec(default, dict(head or {}))] * number
     if not isinstance(head, Sequence) or isinstance(head, str) or not head:
         raise TypeError(f'head must be a config or a list of them, got {head!r}')
     if num_experts not in (None, len(head)):
         raise ValueError(f'num_experts is {num_experts}, but head has {len(head)} configs')
+    _refuse_shared('head', head, len(head))
     return [merge_spec(default, as_spec(f'head[{i}]', spec)) for i, spec in enumerate(head)]
+
+
+def _refuse_shared(name: str, part, number: int) -> None:
+    """Refuse a module with state inside what is built ``number`` times: all would hold the same."""
+    if number > 1 and isinstance(part, nn.Module) and part.state_dict():
+        raise TypeError(f'{name} must be a config: a module would be shared by {number} experts')
+    items = part.items() if isinstance(part, dict) else ()
+    items = enumerate(part) if isinstance(part, (list, tuple)) else items
+    for key, value in items:
+        _refuse_shared(f'{name}[{key}]' if isinstance(key, int) else f'{name}.{key}', value, number)
 
 
 def _check_inner(inner: nn.Module) -> None:
@@ -216,6 +226,6 @@ def _check_inner(inner: nn.Module) -> None:
         raise TypeError(
             f'head must be a TripartiteHead or one of its presets, got {type(inner).__name__}'
         )
-    for name in ('cal_acc', 'keep_features', 'init_cfg'):  # mmengine looks into no nn.ModuleList
+    for name in ('cal_acc', 'keep_features', 'init_cfg'):
         if getattr(inner, name):
             raise ValueError(f'{name} has no effect in an expert: give it to ExpertsHead')

@@ -89,6 +89,8 @@ def slot_specs(joint, margin, joint_views, contrast, neck, uniform, slots) -> di
             )
         specs['contrast'] = neck
     elif contrast is not None:
+        if 'criterion' in (neck or {}):
+            raise ValueError('neck.criterion has no effect: give it to the head, as contrast')
         specs['contrast'] = merge_spec(dict(type='MemoryBankNeck'), neck or {})
         specs['contrast']['criterion'] = contrast
     elif neck is not None:

@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn as nn
+from mmengine.model import ModuleDict
 from mmpretrain.models.heads import ClsHead
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
@@ -11,7 +12,7 @@ from mmlt.models.build import build_part, merge_spec
 from mmlt.models.heads.checkpoint import rename_slots, settle_class_counts
 from mmlt.models.heads.parts import accuracies, part_spec, several_features, slot_specs
 from mmlt.models.losses import BalancedSoftmaxLoss, ClassBalancedLoss
-from mmlt.models.slots import Batch
+from mmlt.models.slots.batch import Batch, of_expert
 
 
 @MODELS.register_module()
@@ -104,7 +105,7 @@ class TripartiteHead(ClsHead):
         )
         self.classifier = build_part(classifier, wants=tuple(widths), **widths, **facts)
         specs = slot_specs(joint, margin, joint_views, contrast, neck, uniform, slots)
-        self.slots = nn.ModuleDict(
+        self.slots = ModuleDict(  # mmengine's: the init_cfg of a slot is applied
             {name: build_part(spec, **facts) for name, spec in specs.items()}
         )
         for slot in self.slots.values():
@@ -113,10 +114,11 @@ class TripartiteHead(ClsHead):
         self.adjustment = None
         if adjustment is not None:
             spec = merge_spec(dict(type='LogitAdjustment'), part_spec('adjustment', adjustment))
-            self.adjustment = build_part(spec, balanced=_takes_prior_out(self.loss_module), **facts)
+            self.adjustment = build_part(spec, balanced=_trained_tau(self.loss_module), **facts)
 
     def loss(self, feats: tuple[torch.Tensor], data_samples, **companions) -> dict:
         """Hand each slot the batch; add what ``cal_acc`` asks for."""
+        companions = {name: of_expert(found, 0, 1) for name, found in companions.items()}
         batch = Batch.of(self.pre_logits(feats), data_samples, self.classifier, companions)
         losses = self.slot_losses(batch)
         if self.cal_acc:
@@ -173,14 +175,16 @@ class TripartiteHead(ClsHead):
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs) -> None:
         rename_slots(state_dict, prefix)
-        self.class_counts = settle_class_counts(state_dict, prefix, self.class_counts)
+        device = next(self.parameters()).device
+        device = None if device.type == 'meta' else device  # filled later, by assignment
+        self.class_counts = settle_class_counts(state_dict, prefix, self.class_counts, device)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
-def _takes_prior_out(criterion: nn.Module) -> bool:
-    """Whether what is learned on this criterion has no training prior in its logits."""
+def _trained_tau(criterion: nn.Module) -> float:
+    """How much of the training prior a criterion takes out of what is learned on it."""
     criterion = criterion.criterion if isinstance(criterion, ClassBalancedLoss) else criterion
-    return isinstance(criterion, BalancedSoftmaxLoss) and criterion.tau > 0
+    return float(criterion.tau) if isinstance(criterion, BalancedSoftmaxLoss) else 0.0
 
 
 _MOVED = dict(

@@ -4,10 +4,10 @@ import math
 
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 
-from mmlt.functional.numerics import unit_rows, upcast
+from mmlt.functional.linear import unit_linear
+from mmlt.functional.numerics import upcast
 
 
 @MODELS.register_module()
@@ -55,8 +55,8 @@ class CosineBiasLinear(nn.Linear):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Compute the logits (N, K) of features (N, D)."""
         with torch.autocast(features.device.type, enabled=False):
-            features, weight = unit_rows(upcast(features)), unit_rows(upcast(self.weight))
-            return F.linear(self.scale * features, weight, upcast(self.bias))
+            cosine = unit_linear(upcast(features), upcast(self.weight), unit_features=True)
+            return self.scale * cosine + upcast(self.bias)
 
     def extra_repr(self) -> str:
         """Describe the layer in one line."""

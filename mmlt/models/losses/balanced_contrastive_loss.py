@@ -5,6 +5,7 @@ import torch.nn as nn
 from mmpretrain.registry import MODELS
 
 from mmlt.functional import balanced_contrastive_loss
+from mmlt.functional.checks import check_positive
 from mmlt.functional.contrastive import check_form
 
 
@@ -62,8 +63,7 @@ class BalancedContrastiveLoss(nn.Module):
     ):
         super().__init__()
         check_form(form, class_averaging, class_complement)
-        if not temperature > 0:
-            raise ValueError(f'temperature must be positive, got {temperature}')
+        check_positive('temperature', temperature)
         self.temperature = temperature
         self.form = form
         self.class_averaging = class_averaging

@@ -35,8 +35,8 @@ class ClassBalancedLoss(PairCriterion):
         mixture of its classes' weights) -> ().
 
     Raises:
-        ValueError: An argument outside its range, or another number of classes than the counts
-            have.
+        ValueError: An argument outside its range, another number of classes than the counts have,
+            or 'weights' of a criterion that takes no mean.
         TypeError: ``criterion`` is no :class:`PairCriterion`, or weighted already.
 
     Source:
@@ -68,6 +68,10 @@ class ClassBalancedLoss(PairCriterion):
             raise TypeError(
                 'criterion of ClassBalancedLoss must be a PairCriterion that is not weighted yet, '
                 f'got {type(criterion).__name__}'
+            )
+        if average == 'weights' and criterion.reduction != 'mean':
+            raise ValueError(
+                f"average='weights' is a mean, but criterion.reduction is {criterion.reduction!r}"
             )
         super().__init__(criterion.reduction, criterion.loss_weight)
         self.criterion = criterion

@@ -1,14 +1,15 @@
 """The contrast slot of BCE3S: one remembered projection for every class."""
 
 import torch
-import torch.nn as nn
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 
 from mmlt.class_counts import load_class_counts
 from mmlt.functional import bank_similarity, write_bank
+from mmlt.functional.checks import check_positive
 from mmlt.models.build import build_part, merge_spec
 from mmlt.models.gather import gather_rows
+from mmlt.models.layers.mlp import mlp
 from mmlt.models.losses import PairCriterion
 from mmlt.models.slots.batch import Batch, split_views
 from mmlt.models.state import state
@@ -52,7 +53,7 @@ class MemoryBankNeck(BaseModule):
 
     Raises:
         ValueError: An argument outside its range; a ``criterion`` that is no :class:`PairCriterion`
-            and could not leave classes out; mixtures in the first view.
+            and could not leave classes out, or that draws negatives; mixtures in the first view.
 
     Source:
         BCE3S, eq. 4, appendices C and D. The released code starts from uninitialised memory, and
@@ -82,8 +83,7 @@ class MemoryBankNeck(BaseModule):
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg=init_cfg)
-        if not temperature > 0:
-            raise ValueError(f'temperature must be > 0, got {temperature}')
+        check_positive('temperature', temperature)
         if reduction not in ('mean', 'sum'):
             raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
         counts = () if class_counts is None else load_class_counts(class_counts)
@@ -94,11 +94,7 @@ class MemoryBankNeck(BaseModule):
         if fill_epochs and not counts:
             raise ValueError('fill_epochs needs class_counts, to know the length of an epoch')
         hidden_channels = hidden_channels or in_channels
-        self.projector = nn.Sequential(
-            nn.Linear(in_channels, hidden_channels),
-            nn.ReLU(inplace=True),
-            nn.Linear(hidden_channels, out_channels),
-        )
+        self.projector = mlp(in_channels, hidden_channels, out_channels)
         self.temperature = temperature
         self.reduction = reduction
         self.fill_samples = int(fill_epochs * sum(counts))
@@ -110,6 +106,12 @@ class MemoryBankNeck(BaseModule):
             raise ValueError(
                 'contrast: MemoryBankNeck needs a PairCriterion, which can leave out the classes '
                 f'that the bank has not seen, got {type(self.criterion).__name__}'
+            )
+        inner = getattr(self.criterion, 'criterion', self.criterion)  # of a ClassBalancedLoss
+        if getattr(inner, 'negative_ratio', 1.0) < 1:
+            raise ValueError(
+                f'contrast.negative_ratio={inner.negative_ratio} has no effect: all classes of the '
+                'bank are compared (eq. 4), joint.negative_ratio draws those of the joint slot'
             )
 
     @property

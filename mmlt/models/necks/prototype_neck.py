@@ -8,16 +8,8 @@ from mmpretrain.registry import MODELS
 from mmlt.functional.numerics import unit_rows, upcast
 from mmlt.models.build import build_part, merge_spec
 from mmlt.models.gather import gather_rows, gather_rows_with_gradient
+from mmlt.models.layers.mlp import mlp
 from mmlt.models.slots.batch import Batch, pure_labels_of, rows_of
-
-
-def _mlp(in_channels: int, hidden_channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(in_channels, hidden_channels),
-        nn.BatchNorm1d(hidden_channels),
-        nn.ReLU(inplace=True),
-        nn.Linear(hidden_channels, out_channels),
-    )
 
 
 @MODELS.register_module()
@@ -75,10 +67,9 @@ class PrototypeNeck(BaseModule):
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg=init_cfg)
-        self.projector = _mlp(in_channels, hidden_channels, out_channels)
-        self.prototype_projector = (
-            _mlp(in_channels, hidden_channels, out_channels) if prototypes else None
-        )
+        widths = (in_channels, hidden_channels, out_channels)
+        self.projector = mlp(*widths, norm=True)
+        self.prototype_projector = mlp(*widths, norm=True) if prototypes else None
 
         spec = merge_spec(dict(type='BalancedContrastiveLoss'), criterion or {})
         self.criterion = build_part(spec)

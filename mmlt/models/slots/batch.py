@@ -49,10 +49,16 @@ class CompanionOutput:
             return self
         if found != {number}:
             raise ValueError(
-                f'a companion gives features of {sorted(found)} experts, the head has {number}'
+                f'a companion gives features of {sorted(found)} experts, the head has {number}: '
+                'both need a head of as many experts, or none'
             )
         features = {view: (found[expert],) for view, found in self.features.items()}
         return replace(self, features=features)
+
+
+def of_expert(output, expert: int, number: int):
+    """What concerns one expert of several of a companion's output; anything else as it is."""
+    return output.of_expert(expert, number) if isinstance(output, CompanionOutput) else output
 
 
 @dataclass(frozen=True)
@@ -127,6 +133,10 @@ class Batch:
             )
         return self.companions[name]
 
+    def logits(self, view: int = 0) -> torch.Tensor:
+        """Logits (N, K) of a view as the test has them: no margin, no prior of the training."""
+        return self.classifier(matched(self.views[view], self.classifier))
+
     @cached_property
     def row_counts(self) -> list[int] | None:
         """Images of the plain view on each process; exchanged once, for all slots and experts."""
@@ -153,6 +163,11 @@ class Batch:
 def split_views(rows: torch.Tensor, number: int) -> tuple[torch.Tensor, ...]:
     """Cut rows (V * N, ...) into V views; a single one is not copied in the backward pass."""
     return rows.chunk(number) if number > 1 else (rows,)
+
+
+def matched(features: torch.Tensor, classifier: nn.Module) -> torch.Tensor:
+    """Features (N, D) in the classifier's dtype: half ones of a backbone under autocast."""
+    return features.to(next(classifier.parameters(), features).dtype)
 
 
 def pure_labels_of(target: torch.Tensor, slot: str) -> torch.Tensor:

@@ -13,18 +13,10 @@ from mmlt.functional.numerics import unit_rows, upcast
 from mmlt.functional.queues import class_log_means, class_queue_sizes, ring_slots
 from mmlt.models.build import build_part, merge_spec
 from mmlt.models.gather import gather_rows, gather_rows_with_gradient
+from mmlt.models.layers.mlp import mlp
 from mmlt.models.losses import PairCriterion
 from mmlt.models.slots.batch import Batch, pure_labels_of
 from mmlt.models.state import state
-
-
-def _embedding(in_channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(in_channels, in_channels),
-        nn.BatchNorm1d(in_channels),
-        nn.ReLU(inplace=True),
-        nn.Linear(in_channels, out_channels),
-    )
 
 
 @MODELS.register_module()
@@ -109,8 +101,8 @@ class ClassQueue(BaseModule):
         sizes = class_queue_sizes(counts, size, base)
         classes = torch.arange(num_classes).repeat_interleave(sizes)
         self.companion = companion
-        self.embedding = _embedding(in_channels, out_channels)
-        self.key_embedding = _embedding(teacher_channels, out_channels)
+        self.embedding = mlp(in_channels, in_channels, out_channels, norm=True)
+        self.key_embedding = mlp(teacher_channels, teacher_channels, out_channels, norm=True)
         self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
         # Derived from the class counts, so no business of a checkpoint.
         self.register_buffer('sizes', sizes, persistent=False)

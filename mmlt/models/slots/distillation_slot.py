@@ -17,7 +17,8 @@ class DistillationSlot(nn.Module):
 
     .. math:: L = \alpha \frac{T^2}{N} \sum_n KL(softmax(t_n / T) \| softmax(z_n / T))
 
-    z and t are the logits of the test, with their scales; no margin and no prior is in them.
+    z are the classifier's logits, with its scale; no margin and no prior is in them. t are those
+    with which the teacher predicts, after its ``adjustment`` if it has one.
 
     Args:
         temperature (float): T > 0. Defaults to 4.0.
@@ -65,11 +66,9 @@ class DistillationSlot(nn.Module):
                 f'{self.companion!r} has those of {sorted(output.logits)}: a FrozenTeacher with 0 '
                 'among its views'
             )
-        teacher, features = output.logits[0], batch.views[0]
-        with torch.autocast(features.device.type, enabled=False):
-            # Half features under autocast, as in the joint slot.
-            dtype = next(batch.classifier.parameters(), features).dtype
-            logits = batch.classifier(features.to(dtype))
+        teacher = output.logits[0]
+        with torch.autocast(batch.views[0].device.type, enabled=False):
+            logits = batch.logits()
             if teacher.shape != logits.shape:
                 raise ValueError(
                     f'the companion {self.companion!r} has {teacher.shape[1]} classes, the head '

@@ -47,8 +47,4 @@ class ExpertBatch:
     @torch.no_grad()
     def bare_logits(self, expert: int = 0) -> torch.Tensor:
         """Logits (N, K) of the plain view as the test has them: no margin, no gradient."""
-        batch = self.experts[expert]
-        features = batch.views[0]
-        # Half features under autocast, as in the joint slot.
-        dtype = next(batch.classifier.parameters(), features).dtype
-        return batch.classifier(features.to(dtype))
+        return self.experts[expert].logits()

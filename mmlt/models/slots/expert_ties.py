@@ -35,10 +35,10 @@ class ExpertTie(nn.Module, ABC):
         loss_weight (float): Factor of the loss. Defaults to 1.0.
 
     Raises:
-        ValueError: An argument outside its range, or no counts.
+        ValueError: An argument outside its range, no counts, or those of other classes.
     """
 
-    wants = ('num_classes', 'class_counts')
+    wants = ('class_counts',)
 
     def __init__(self, class_counts=None, tau: float = 1.0, loss_weight: float = 1.0):
         super().__init__()
@@ -66,7 +66,14 @@ class ExpertTie(nn.Module, ABC):
         """Compute the loss of the experts' balanced logits."""
         with torch.autocast(batch.experts[0].views[0].device.type, enabled=False):
             logits = batch.logits()
-            return self.loss(logits if self.shift is None else logits + self.shift, batch)
+            if self.shift is None:
+                return self.loss(logits, batch)
+            if logits.shape[-1:] != self.shift.shape:
+                raise ValueError(
+                    f'class_counts of {type(self).__name__} has {len(self.shift)} classes, the '
+                    f'experts have {logits.shape[-1]}'
+                )
+            return self.loss(logits + self.shift, batch)
 
     @abstractmethod
     def loss(self, logits: torch.Tensor, batch: ExpertBatch) -> torch.Tensor:
@@ -89,7 +96,6 @@ class MutualDistillation(ExpertTie):
 
     Args:
         class_counts (optional): See :class:`ExpertTie`.
-        num_classes (int, optional): No part in it; ``ExpertsHead`` hands it to every tie.
         tau (float): See :class:`ExpertTie`. Defaults to 1.0.
         loss_weight (float): lambda. Defaults to 0.6.
 
@@ -108,9 +114,7 @@ class MutualDistillation(ExpertTie):
         tensor(0.)
     """
 
-    def __init__(
-        self, class_counts=None, num_classes=None, tau: float = 1.0, loss_weight: float = 0.6
-    ):
+    def __init__(self, class_counts=None, tau: float = 1.0, loss_weight: float = 0.6):
         super().__init__(class_counts, tau, loss_weight)
 
     def check_experts(self, num_experts: int) -> None:
@@ -158,6 +162,8 @@ class HardCategoryMining(ExpertTie):
         >>> HardCategoryMining(num_classes=100, tau=0).num_hard
         30
     """
+
+    wants = ('num_classes', 'class_counts')
 
     def __init__(
         self,

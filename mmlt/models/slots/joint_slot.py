@@ -5,7 +5,7 @@ import torch.nn as nn
 from mmpretrain.registry import MODELS
 
 from mmlt.models.build import build_part
-from mmlt.models.slots.batch import Batch, pure_labels_of, split_views
+from mmlt.models.slots.batch import Batch, matched, pure_labels_of, split_views
 
 
 @MODELS.register_module()
@@ -19,8 +19,9 @@ class JointSlot(nn.Module):
     Args:
         criterion (dict | Module): Criterion of logits (N, K) and labels (N,) or (N, K).
         margin (dict | Module, optional): Moves the label's logit, such as
-            ``dict(type='DBMMargin')``; needs a classifier with cosines (``CosineLinear``). Mixed
-            views get none, as their images have no one label; a plain view of mixtures is refused.
+            ``dict(type='DBMMargin')``; needs a classifier with cosines (``CosineLinear``). A view
+            behind the first with soft labels gets none, as mixtures have no one label; a plain
+            view of mixtures is refused.
         views (int, optional): How many views, from the first on, are seen. Defaults to None: all.
         class_counts (optional): Handed to criterion and margin if they want it.
 
@@ -28,7 +29,8 @@ class JointSlot(nn.Module):
         batch of V views (N, D) -> ().
 
     Raises:
-        ValueError: ``views`` below 1; a margin and mixtures in the plain view.
+        ValueError: ``views`` below 1, or more than the batch has; a margin and mixtures in the
+            plain view.
         TypeError: A margin and a classifier without cosines.
 
     Source:
@@ -60,6 +62,10 @@ class JointSlot(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Compute the mean over the views of the criterion."""
+        if (self.views or 0) > len(batch.views):
+            raise ValueError(
+                f'joint_views is {self.views}, but the batch has {len(batch.views)} views'
+            )
         views, targets = batch.views[: self.views], batch.targets[: self.views]
         with torch.autocast(views[0].device.type, enabled=False):
             logits = self.logits(batch.classifier, views, targets)
@@ -69,8 +75,7 @@ class JointSlot(nn.Module):
     def logits(self, classifier, views, targets) -> tuple[torch.Tensor, ...]:
         """Logits (N, K) of each view, with the margin where there is one."""
         features = views[0] if len(views) == 1 else torch.cat(tuple(views))
-        # Half features under autocast; a classifier that is half itself takes them as they are.
-        features = features.to(next(classifier.parameters(), features).dtype)
+        features = matched(features, classifier)
         if self.margin is None:
             return split_views(classifier(features), len(views))
         cosines = split_views(classifier.cosine(features), len(views))

@@ -1,7 +1,6 @@
 """The contrast slot of NCL: another view of the same image against a queue of other images."""
 
 import torch
-import torch.nn as nn
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 
@@ -9,6 +8,7 @@ from mmlt.functional.checks import check_positive, check_shape
 from mmlt.functional.numerics import unit_rows, upcast
 from mmlt.models.build import build_part, merge_spec
 from mmlt.models.gather import gather_rows
+from mmlt.models.layers.mlp import mlp
 from mmlt.models.losses import PairCriterion
 from mmlt.models.slots.batch import Batch, CompanionOutput
 from mmlt.models.state import MomentumCopy, state
@@ -61,7 +61,7 @@ class MomentumQueue(BaseModule):
         >>> slot = MomentumQueue(6, out_channels=4, size=8)
         >>> key = CompanionOutput({1: (torch.rand(3, 6),)}, momentum=0.999)
         >>> labels = [torch.tensor([0, 1, 0])]
-        >>> batch = Batch([torch.rand(3, 6)], labels, nn.Linear(6, 2), dict(momentum=key))
+        >>> batch = Batch([torch.rand(3, 6)], labels, torch.nn.Linear(6, 2), dict(momentum=key))
         >>> slot(batch).shape, int(slot.pointer)
         (torch.Size([]), 3)
     """
@@ -84,11 +84,7 @@ class MomentumQueue(BaseModule):
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise ValueError(f'size must be a positive integer, got {size!r}')
         hidden_channels = hidden_channels or in_channels
-        self.projector = nn.Sequential(
-            nn.Linear(in_channels, hidden_channels),
-            nn.ReLU(inplace=True),
-            nn.Linear(hidden_channels, out_channels),
-        )
+        self.projector = mlp(in_channels, hidden_channels, out_channels)
         self.key_projector = MomentumCopy(self.projector)
         self.temperature = temperature
         self.companion = companion

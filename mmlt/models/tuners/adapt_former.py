@@ -15,7 +15,7 @@ class AdaptFormer(Tuner):
 
     .. math::
         x = h + \mathrm{FFN}(\mathrm{LN}(h)) +
-            s \, W_{up} \, \mathrm{ReLU}(W_{down} \, \mathrm{LN}_a(h) + b_{down}) + b_{up}
+            s \, \big(W_{up} \, \mathrm{ReLU}(W_{down} \, \mathrm{LN}_a(h) + b_{down}) + b_{up}\big)
 
     h is the block's state after attention. :math:`W_{up}` and both biases begin as 0, so the model
     begins as the frozen one, bit for bit; :math:`W_{down}` as torch's linear layers do.
