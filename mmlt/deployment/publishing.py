@@ -16,7 +16,7 @@ from mmlt.files import write_whole
 
 # A published file names nobody's folders: neither these, nor what leads to a file or folder.
 _PRIVATE = re.compile(r'^(work_dir|load_from) = .*$', re.MULTILINE)
-_ABSOLUTE = re.compile(r"""(['"])(?:~?/|[A-Za-z]:[\\/])[^'"\n]*?([^'"\n\\/]*)[\\/]?\1""")
+_ABSOLUTE = re.compile(r"""(['"])(?:~?/|[A-Za-z]:[\\/])[^'"\n]*?([^'"\n\\/]+)[\\/]?\1""")
 
 
 def publish(source, target) -> tuple[Path, dict, dict]:
