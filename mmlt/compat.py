@@ -17,8 +17,6 @@ import re
 import sys
 import types
 
-from mmlt.mends import is_ours
-
 # Import name -> tested range, first included and last excluded, and the distributions that bring
 # it; setup.py states the same. Release candidates count as their release.
 SUPPORTED = {
@@ -100,9 +98,9 @@ def run_processes_on_cpu():
     import mmengine.dist.utils as dist_utils
     from mmengine.model import MMDistributedDataParallel
 
-    if not is_ours(dist_utils._init_dist_pytorch):
+    if not _is_ours(dist_utils._init_dist_pytorch):
         dist_utils._init_dist_pytorch = _gloo_without_gpu(dist_utils._init_dist_pytorch)
-    if not is_ours(MMDistributedDataParallel.__init__):
+    if not _is_ours(MMDistributedDataParallel.__init__):
         MMDistributedDataParallel.__init__ = _no_device_ids_on_cpu(
             MMDistributedDataParallel.__init__
         )
@@ -159,7 +157,7 @@ def infer_as_tested():
     from mmpretrain import FeatureExtractor, ImageClassificationInferencer, ImageRetrievalInferencer
 
     for inferencer in (ImageClassificationInferencer, FeatureExtractor, ImageRetrievalInferencer):
-        if not is_ours(inferencer._init_pipeline):
+        if not _is_ours(inferencer._init_pipeline):
             inferencer._init_pipeline = _pipeline_of_the_test(inferencer._init_pipeline)
 
 
@@ -187,7 +185,7 @@ def format_config_once():
     """
     from mmengine.config import config
 
-    if hasattr(config, 'FormatCode') and not is_ours(config.FormatCode):
+    if hasattr(config, 'FormatCode') and not _is_ours(config.FormatCode):
         config.FormatCode = _remember_texts(config.FormatCode)
 
 
@@ -205,8 +203,14 @@ def find_own_configs():
 
     mmengine.config.utils.MODULE2PACKAGE['mmlt'] = 'mmlt'
     for module in (mmengine.config.config, mmengine.hub.hub):
-        if not is_ours(module.get_installed_path):
+        if not _is_ours(module.get_installed_path):
             module.get_installed_path = _own_path(module.get_installed_path)
+
+
+def _is_ours(function) -> bool:
+    from mmlt.mends import is_ours  # not above: this file is read before there is an mm package
+
+    return is_ours(function)
 
 
 def _remember_texts(format_code, most=8):

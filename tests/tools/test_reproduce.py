@@ -455,14 +455,16 @@ def test_records_of_ones_own(finished, tmp_path):
     """What the repository has records of is trained all the same; nothing lies beside configs."""
     folder = tmp_path / 'copy'
     shutil.copytree(finished[0], folder, ignore=shutil.ignore_patterns('runs'))
-    before = sorted(folder.glob('results/*'))
     words = [*TOOL, 'table.py', '--rows', 'CE', '--work-dir', 'runs', '--records', folder / 'own']
     listed = call([*words, '--list'], folder)
     assert listed.stdout.split() == ['to', 'run', 'CE,', 'seed', '0']
-    assert call(words, folder).returncode == 0
-    (own,) = folder.glob('own/*/*.json')
-    assert read_record(own)['last'] == read_record(run_of(folder).record_path)['last']
-    assert sorted(folder.glob('results/*')) == before
+    run = run_of(folder)
+    own = replace(run, records=folder / 'own')
+    assert own.record() is None
+    assert own.record_path == folder / 'own' / folder.name / run.record_path.name
+    write_record(own.record_path, run.record())
+    listed = call([*words, '--list'], folder)
+    assert listed.stdout.split() == ['finished', 'CE,', 'seed', '0']
 
 
 def test_methods_with_configs_of_one_name_have_work_dirs_of_their_own():

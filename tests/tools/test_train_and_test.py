@@ -250,7 +250,7 @@ def test_tta_on_an_odd_config_is_named(options, message, monkeypatch, tmp_path):
 def test_a_rate_is_scaled_or_the_flag_is_refused(monkeypatch, tmp_path):
     config = tmp_path / 'own.py'
     base = f'{ROOT}/configs/bce3s/resnet20_digits-lt.py'
-    config.write_text(f"_base_ = '{base}'\nauto_scale_lr = None\n")
+    config.write_text(f"_base_ = '{base}'\nauto_scale_lr = dict(_delete_=True)\n")
     words = f'train.py {config} --auto-scale-lr --work-dir {tmp_path}'
     with pytest.raises(SystemExit, match='--auto-scale-lr needs to know for how many images'):
         run_here(words, monkeypatch)
