@@ -24,7 +24,7 @@ rows = [
         config=f'../baselines/ce{_name}',
         paper=44.60,
         reason='above the paper, which does not name its draw; why was not found out: float32 '
-        'gives BS less, not more (50 epochs, below)',
+        'and augmentation by images give BS less, not more (50 epochs, below)',
     ),
     dict(
         name='BS',
