@@ -58,6 +58,16 @@ def paths_fault(config: str, *checkpoints: str) -> str:
     return ''
 
 
+def type_name(kind) -> str:
+    """Name of a ``type`` of a config: a name, with or without its registry's scope, or a class.
+
+    Example:
+        >>> type_name('mmpretrain.CIFAR100'), type_name('CIFAR100'), type_name(dict)
+        ('CIFAR100', 'CIFAR100', 'dict')
+    """
+    return kind.rpartition('.')[2] if isinstance(kind, str) else kind.__name__
+
+
 def with_pipeline(dataset: Mapping) -> Mapping:
     """The config of a dataset inside its wrappers, the one whose pipeline is used.
 

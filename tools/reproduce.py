@@ -205,13 +205,13 @@ def main() -> None:
     for run in runs:
         state = 'resumable' if run.last_checkpoint() else 'to run'
         print(f'{"finished" if run in finished else state:10}{run.row.name}, seed {run.seed}')
-    if finished and not args.list:
+    if args.list:
+        return
+    if finished:
         print(
             f'{len(finished)} of {len(runs)} runs have records and are not trained again '
             '(--records DIR is for records of your own)'
         )
-    if args.list:
-        return
     worker = Worker(runs)
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, worker.stop)

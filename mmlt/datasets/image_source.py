@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from mmlt.config_file import type_name
 from mmlt.datasets.labels import read_labels
 
 # What does not choose images.
@@ -33,7 +34,7 @@ def describe_images(dataset: Mapping) -> str:
         'ImageNetLT, list val.txt'
     """
     inner = _innermost(dataset)
-    words = [_kind(inner)]
+    words = [type_name(inner.get('type', 'dataset'))]
     if isinstance(inner.get('datasets'), list | tuple):
         words[0] = ' and '.join(describe_images(part) for part in inner['datasets'])
     elif inner.get('ann_file'):
@@ -96,24 +97,19 @@ def same_images(first: Mapping, second: Mapping) -> bool:
     )
 
 
-def _source(dataset) -> object:
+def _source(dataset: Mapping) -> dict:
     """What chooses the images of the innermost dataset, spelled in one way."""
     inner = {k: v for k, v in _innermost(dataset).items() if k not in _NOT_CHOOSING}
     inner |= {key: _normal(inner[key]) for key in _PATHS if key in inner}
     if isinstance(inner.get('datasets'), list | tuple):
         inner['datasets'] = [_source(part) for part in inner['datasets']]
-    return inner | dict(type=_kind(inner))
+    return inner | dict(type=type_name(inner.get('type', 'dataset')))
 
 
 def _normal(path):
     if isinstance(path, Mapping):
         return {key: _normal(value) for key, value in path.items()}
     return os.path.normpath(path) if isinstance(path, str) and path else path
-
-
-def _kind(dataset: Mapping) -> str:
-    kind = dataset.get('type', 'dataset')
-    return getattr(kind, '__name__', str(kind)).rpartition('.')[2]
 
 
 def training_draw(dataset) -> str:

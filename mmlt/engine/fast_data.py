@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mmlt.config_file import with_pipeline
+from mmlt.config_file import type_name, with_pipeline
 
 # The transforms that have a batched form, in the order in which they must stand.
 _CIFAR = ('RandomCrop', 'RandomFlip', 'CifarAutoAugment', 'CifarCutout')
@@ -31,7 +31,7 @@ def augment_in_batches(cfg) -> None:
     """
     dataset = _training_set(cfg)
     load, augmentation, pack = _parts(dataset.pipeline)
-    if len(augmentation) == 1 and _kind(augmentation[0]) == 'MultiView':
+    if len(augmentation) == 1 and type_name(augmentation[0]['type']) == 'MultiView':
         step = augmentation[0]
         numbers = step['num_views']
         numbers = [numbers] if isinstance(numbers, int) else numbers
@@ -64,7 +64,7 @@ def keep_in_memory(cfg, max_mib: float) -> None:
     if not max_mib > 0:
         raise ValueError(f'--in-memory must be > 0 MiB, got {max_mib:g}')
     dataset = _training_set(cfg)
-    if not dataset.pipeline or _kind(dataset.pipeline[0]) != 'LoadImageFromFile':
+    if not dataset.pipeline or type_name(dataset.pipeline[0]['type']) != 'LoadImageFromFile':
         raise ValueError('--in-memory: the training pipeline does not begin by LoadImageFromFile')
     dataset.pipeline[0].update(type='LoadImageOnce', max_mib=max_mib)
     cfg.train_dataloader.persistent_workers = cfg.train_dataloader.get('num_workers', 0) > 0
@@ -80,19 +80,13 @@ def _training_set(cfg):
 def _parts(pipeline: Sequence[dict]) -> tuple[list, list, list]:
     """What loads, what augments, what packs."""
     steps = list(pipeline)
-    load = [step for step in steps[:1] if _kind(step).startswith('LoadImage')]
-    pack = [step for step in steps[-1:] if _kind(step) == 'PackInputs']
+    load = [step for step in steps[:1] if type_name(step['type']).startswith('LoadImage')]
+    pack = [step for step in steps[-1:] if type_name(step['type']) == 'PackInputs']
     return load, steps[len(load) : len(steps) - len(pack)], pack
 
 
-def _kind(step: dict) -> str:
-    """Name of a transform that is given by name, with or without its registry, or as a class."""
-    kind = step['type']
-    return kind.rpartition('.')[2] if isinstance(kind, str) else kind.__name__
-
-
 def _batched(steps: Sequence[dict]) -> dict:
-    kinds = [_kind(step) for step in steps]
+    kinds = [type_name(step['type']) for step in steps]
     if not kinds:
         return dict(type='BatchCifarAugment', padding=0, flip=0.0, auto_augment=False, cutout=0)
     if kinds[0] == 'RandomResizedCrop':
@@ -119,7 +113,7 @@ def _batched(steps: Sequence[dict]) -> dict:
 
 
 def _sim(steps: list[dict]) -> dict:
-    kinds = [_kind(step) for step in steps]
+    kinds = [type_name(step['type']) for step in steps]
     blur = dict(prob=0.0)
     if kinds[5:6] == ['RandomApply']:
         blur = _take(steps.pop(5), prob=0.5, transforms=None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from mmlt.config_file import type_name
 from mmlt.engine.bare_model import bare_model
 from mmlt.models.backbones import MultiExpertBackbone
 
@@ -12,7 +13,7 @@ def faults(runner) -> Iterator[str]:
         size = getattr(runner.train_dataloader, 'batch_size', None)
         images = len(runner.train_dataloader.dataset)
         yield f'the training set gives no batch: {images} images, batch_size {size}, drop_last'
-    kinds = [_kind(spec) for spec in _preprocessors(runner)]
+    kinds = [type_name(spec.get('type', '')) for spec in _preprocessors(runner)]
     if all(kinds) and kinds[0] != kinds[1]:
         yield (
             f'data_preprocessor ({kinds[0]}) has no effect: model.data_preprocessor of the base '
@@ -46,8 +47,3 @@ def _preprocessors(runner) -> tuple[dict, dict]:
     """The config's data preprocessor, and the model's own, which mmengine takes before it."""
     model = runner.cfg.get('model') or {}
     return runner.cfg.get('data_preprocessor') or {}, model.get('data_preprocessor') or {}
-
-
-def _kind(spec: dict) -> str:
-    kind = spec.get('type', '')
-    return str(getattr(kind, '__name__', kind)).rpartition('.')[2]

@@ -3,6 +3,8 @@
 import torch.nn as nn
 from mmpretrain.registry import MODELS
 
+from mmlt.config_file import type_name
+
 
 def build_part(spec: dict | nn.Module, wants: tuple[str, ...] = (), **facts) -> nn.Module:
     """Build a module from its config and hand it the facts that its class wants.
@@ -99,7 +101,7 @@ def merge_spec(defaults: dict | None, given):
     if (
         delete
         or not defaults
-        or ('type' in given and _name(given['type']) != _name(defaults['type']))
+        or ('type' in given and type_name(given['type']) != type_name(defaults['type']))
     ):
         return given
     return {**defaults, **given}
@@ -116,8 +118,3 @@ def pretrained_file(module: nn.Module) -> str | None:
     given = getattr(module, 'init_cfg', None) or []
     specs = [given] if isinstance(given, dict) else given
     return next((spec['checkpoint'] for spec in specs if spec.get('type') == 'Pretrained'), None)
-
-
-def _name(kind) -> str:
-    # 'mmpretrain.SigmoidPairLoss' and the class itself are the same type.
-    return kind.rpartition('.')[2] if isinstance(kind, str) else kind.__name__

@@ -134,8 +134,7 @@ class Run:
     @property
     def needed(self) -> 'Run | None':
         """The run of the same seed that must be finished first."""
-        row = self.row.needs
-        return row and replace(self, row=row, kept_epochs=frozenset())
+        return self._of(self.row.needs)
 
     @property
     def use_of_needed(self) -> str:
@@ -194,7 +193,10 @@ class Run:
     @property
     def base(self) -> 'Run | None':
         """The run that this one begins as."""
-        row = self.row.begins_as
+        return self._of(self.row.begins_as)
+
+    def _of(self, row: Row | None) -> 'Run | None':
+        """The run of another row with this one's seed and folders."""
         return row and replace(self, row=row, kept_epochs=frozenset())
 
     def kept_by_base(self) -> Path | None:
