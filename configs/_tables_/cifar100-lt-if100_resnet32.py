@@ -23,8 +23,8 @@ rows = [
         name='CE',
         config=f'../baselines/ce{_name}',
         paper=44.60,
-        reason='above the paper, which does not name its draw; why was not found out: float32 '
-        'and augmentation by images give BS less, not more (50 epochs, below)',
+        reason='above the paper, which does not name its draw; why was not found out: float32, '
+        'augmentation by images and the released start give BS less, not more (50 epochs, below)',
     ),
     dict(
         name='BS',

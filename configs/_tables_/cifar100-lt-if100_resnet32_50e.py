@@ -27,4 +27,10 @@ rows = [
     dict(name='BS, augmented by images', config=_bs, batch_augment=False),
     dict(name='BS, released start of the classifier', config=_bs, options=_released_start),
     dict(name='BS, float32', config=_bs, fast=None),
+    # BCE3S's released code takes the first images of a class, in the order of the files.
+    dict(
+        name='BS, drawn as in BCE3S',
+        config=_bs,
+        options={'train_dataloader.dataset.split': 'first_n'},
+    ),
 ]
