@@ -60,6 +60,10 @@ def parse_args() -> tuple[argparse.Namespace, list[str]]:
         # mmengine finds what has a package in front, such as mmlt::bce3s/....py.
         if '::' not in (path := getattr(args, name)) and not os.path.isfile(path):
             parser.error(f'{name.upper()} {path} does not exist')
+    for flag in ('cfg', 'stage1', 'stage2'):
+        for word in getattr(args, f'{flag}_options'):
+            if word.find('=') < 1:
+                parser.error(f'argument --{flag}-options: expected key=value, got {word!r}')
     if args.gpus < 1:
         parser.error(f'--gpus must be >= 1, got {args.gpus}')
     if set(' ,') & set(os.path.abspath(args.work_dir)):

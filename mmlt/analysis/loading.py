@@ -3,11 +3,13 @@
 import copy
 
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmpretrain.registry import MODELS
 
 from mmlt.checkpoint import TRAINING_ONLY, check_weights
+from mmlt.class_counts import load_class_counts
 from mmlt.models.classifiers.tuned_classifier import BACKBONE_HASH
 
 
@@ -19,9 +21,9 @@ def use_scope(cfg: Config) -> None:
 def open_model(cfg: Config, checkpoint: str):
     """Build the model and load it; what only training uses may be missing, as in a test.
 
-    Class counts that stand in the checkpoint replace those of the config, whose file may be on
-    another machine. The weights that the backbone began from are loaded only where the checkpoint
-    holds a tuner without its backbone.
+    The config's class counts count, as in a test; where their file is not here, as on another
+    machine, those of the checkpoint do. The weights that the backbone began from are loaded only
+    where the checkpoint holds a tuner without its backbone.
 
     Args:
         cfg (Config): of the training.
@@ -39,9 +41,13 @@ def open_model(cfg: Config, checkpoint: str):
     state = loaded.get('state_dict', loaded)
     if BACKBONE_HASH not in state:  # the checkpoint of a tuner needs its backbone
         model.get('backbone', {}).pop('init_cfg', None)
-    counts = state.get('head.class_counts')
-    if counts is not None and 'class_counts' in model.get('head', {}):
-        model.head.class_counts = counts.tolist()
+    counts = state.get('head.class_counts', state.get('head.experts.0.class_counts'))
+    if counts is not None and (named := model.get('head', {}).get('class_counts')) is not None:
+        try:
+            load_class_counts(named)
+        except FileNotFoundError as error:
+            print_log(f'class_counts: taken from the checkpoint, as {error}', 'current')
+            model.head.class_counts = counts.tolist()
     model = MODELS.build(model)
     strict = (cfg.get('default_hooks') or {}).get('strict_load') or {}
     check_weights(

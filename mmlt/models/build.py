@@ -3,6 +3,7 @@
 import torch.nn as nn
 from mmpretrain.registry import MODELS
 
+from mmlt.class_counts import load_class_counts
 from mmlt.config_file import type_name
 
 
@@ -23,6 +24,7 @@ def build_part(spec: dict | nn.Module, wants: tuple[str, ...] = (), **facts) -> 
 
     Raises:
         TypeError: The class takes no such argument, or misses one that it does not want.
+        ValueError: ``class_counts`` of its own that differ from those it would be handed.
 
     Example:
         >>> build_part(dict(type='SoftmaxPairLoss'), num_classes=3).loss_weight
@@ -37,6 +39,7 @@ def build_part(spec: dict | nn.Module, wants: tuple[str, ...] = (), **facts) -> 
     kind = MODELS.get(spec['type']) if isinstance(spec['type'], str) else spec['type']
     if kind is None:
         return MODELS.build(spec)  # raises, with the names that there are
+    _check_counts(kind.__name__, spec.get('class_counts'), facts.get('class_counts'))
     wanted = {name: facts[name] for name in getattr(kind, 'wants', wants) if name in facts}
     try:
         return MODELS.build(dict(spec, type=kind), default_args=wanted)
@@ -46,6 +49,16 @@ def build_part(spec: dict | nn.Module, wants: tuple[str, ...] = (), **facts) -> 
             f'what it is to be handed, of {sorted(facts)}'
         )
         raise
+
+
+def _check_counts(name: str, own, counts) -> None:
+    """Refuse class counts of a part that are not those of the whole: nothing would compare them."""
+    if own is None or counts is None or load_class_counts(own) == load_class_counts(counts):
+        return
+    raise ValueError(
+        f'class_counts of {name} are not those of what it is a part of: leave them out, they are '
+        'handed to it'
+    )
 
 
 def as_spec(name: str, given, names: dict[str, str] | None = None):

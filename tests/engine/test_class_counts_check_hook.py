@@ -4,6 +4,7 @@ import pytest
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmpretrain.datasets import build_dataset
+from mmpretrain.registry import MODELS
 
 import mmlt  # noqa: F401
 from mmlt.datasets.labels import read_labels
@@ -117,6 +118,43 @@ def test_a_hook_is_compared(tmp_path):
     runner.register_hook(dict(type='ClassifierGeometryHook', class_counts=WRONG))
     with pytest.raises(ValueError, match='class_counts of the hook ClassifierGeometryHook do not'):
         runner.train()
+
+
+def test_every_expert_is_compared(tmp_path):
+    experts = [dict(class_counts=COUNTS, joint='softmax'), dict(class_counts=WRONG)]
+    runner = digits_runner(tmp_path)
+    head = dict(type='ExpertsHead', num_classes=10, in_channels=64, head=experts)
+    runner.model.head = MODELS.build(head)
+    with pytest.raises(ValueError, match='class_counts of expert 1 do not match'):
+        ClassCountsCheckHook().before_train(runner)
+
+
+@pytest.mark.parametrize(
+    'part',
+    [
+        dict(joint=dict(type='BalancedSoftmaxLoss', class_counts=COUNTS[::-1])),
+        dict(margin=dict(class_counts=COUNTS[::-1])),
+        dict(adjustment=dict(class_counts=COUNTS[::-1])),
+        dict(joint=dict(type='ClassBalancedLoss', class_counts=COUNTS[::-1])),
+    ],
+)
+def test_parts_with_counts_of_their_own_are_refused(part):
+    head = dict(type='DBMHead', num_classes=10, in_channels=4, class_counts=COUNTS)
+    with pytest.raises(ValueError, match='are not those of what it is a part of'):
+        MODELS.build(head | part)
+    same = {name: dict(spec, class_counts=COUNTS) for name, spec in part.items()}
+    assert MODELS.build(head | same).class_counts.tolist() == COUNTS
+
+
+def test_partners_around_repeated_images_are_counted_once(tmp_path):
+    def wrap(train):
+        return dict(type='MixPartnerDataset', dataset=dict(type='RepeatDataset', times=2,
+                                                           dataset=train))  # fmt: skip
+
+    runner = digits_runner(tmp_path, wrap=wrap)
+    runner.train_loop  # noqa: B018  (builds the loader)
+    ClassCountsCheckHook().before_train(runner)
+    assert len(runner.train_dataloader.dataset) == 2 * sum(COUNTS)
 
 
 @pytest.mark.parametrize(('counts', 'lines'), [(COUNTS, 0), (WRONG, 1)])

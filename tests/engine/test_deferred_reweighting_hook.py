@@ -178,7 +178,7 @@ def test_wrapped_models_are_reached_and_wrapped_once():
     head = MODELS.build(dict(HEADS['CE'], num_classes=10, in_channels=64, class_counts=COUNTS))
     model = nn.Module()
     model.head = head
-    runner = SimpleNamespace(model=nn.DataParallel(model), epoch=0)
+    runner = SimpleNamespace(model=nn.DataParallel(model), epoch=0, hooks=[])
     hook = mmlt.engine.hooks.DeferredReweightingHook(begin_epoch=400)
     names = list(head.state_dict())
     for epoch in (0, 399, 400, 401, 1000):
@@ -201,6 +201,40 @@ def test_wrapped_models_are_reached_and_wrapped_once():
 def test_bad_arguments_are_told_at_once(kwargs, message):
     with pytest.raises(ValueError, match=message):
         mmlt.engine.hooks.DeferredReweightingHook(**kwargs)
+
+
+def test_a_sum_cannot_be_averaged_over_weights_and_is_told_before_the_first_iteration(tmp_path):
+    head = HEADS['CE'] | dict(joint=dict(type='SoftmaxPairLoss', reduction='sum'))
+    with pytest.raises(ValueError, match="criterion.reduction is 'sum'"):
+        run(tmp_path, head).train()
+    assert not list(tmp_path.glob('epoch_*'))
+
+
+@pytest.mark.parametrize('update_buffers', [False, True])
+def test_an_average_of_a_head_with_batch_norm_is_switched_too(update_buffers, tmp_path):
+    # BCL's projectors have BatchNorm behind the joint slot: their buffers must stay in step.
+    def train(name, begin_epoch):
+        cfg = Config.fromfile(CONFIGS / 'bcl/resnet20_digits-lt.py')
+        cfg.work_dir, cfg.experiment_name = str(tmp_path / name), f'{name}-{update_buffers}'
+        cfg.train_cfg.update(max_epochs=2, val_interval=9)
+        cfg.custom_hooks = [
+            dict(type='DeferredReweightingHook', begin_epoch=begin_epoch),
+            dict(type='EMAHook', momentum=0.5, update_buffers=update_buffers),
+        ]
+        cfg.model.head.joint = 'softmax'
+        runner = Runner.from_cfg(cfg)
+        runner.train()
+        return states(tmp_path / name, 2)['state_dict'], runner
+
+    plain, _ = train('plain', 9)
+    switched, runner = train('switched', 1)
+    average = next(hook for hook in runner.hooks if type(hook).__name__ == 'EMAHook').ema_model
+    own, averaged = dict(runner.model.named_buffers()), dict(average.module.named_buffers())
+    assert list(own) == list(averaged)
+    assert plain.keys() == switched.keys()
+    assert not torch.equal(plain['head.classifier.weight'], switched['head.classifier.weight'])
+    if not update_buffers:
+        assert all(torch.equal(own[name], averaged[name]) for name in own)
 
 
 @pytest.mark.parametrize('config', ['dbm/dbm-drw', 'baselines/ldam-drw', 'baselines/ce-drw'])

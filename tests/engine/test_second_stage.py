@@ -13,6 +13,7 @@ import mmlt  # noqa: F401
 from mmlt.engine.hooks import ClassifierRetrainingHook, MaxNormHook
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
+TARGET = dict(target_class_counts=[1] * 9 + [2])
 
 
 def run(config, work_dir, max_epochs=2, **options) -> Runner:
@@ -159,6 +160,57 @@ def test_the_default_criterion_weighs_that_of_the_first_stage():
     assert type(criterion.criterion).__name__ == 'SoftmaxPairLoss'
     with pytest.raises(TypeError, match='BalancedSoftmaxLoss, knows the class counts already'):
         second(type='TripartiteHead', joint=dict(type='BalancedSoftmaxLoss'))
+
+
+def test_a_scoped_name_weighs_the_criterion_of_the_first_stage_too():
+    head = MODELS.build(
+        dict(type='TripartiteHead', num_classes=10, in_channels=4, joint='softmax',
+             class_counts='digits-lt-if50')
+    )  # fmt: skip
+    hook = ClassifierRetrainingHook(0, joint=dict(type='mmpretrain.ClassBalancedLoss', beta=0.9))
+    assert hook._criterion(head).criterion is head.loss_module
+
+
+@pytest.mark.parametrize(
+    ('first', 'adjustment', 'second', 'told'),
+    [
+        # The prior would be taken out twice, or, in the third case, put back.
+        ('SoftmaxPairLoss', {}, 'BalancedSoftmaxLoss', 'takes 1 of .* counts on 0'),
+        ('BalancedSoftmaxLoss', TARGET, 'SoftmaxPairLoss', 'takes 0 of .* counts on 1'),
+        ('SoftmaxPairLoss', dict(balanced=1.0, **TARGET), 'BalancedSoftmaxLoss', None),
+        ('SoftmaxPairLoss', {}, 'ClassBalancedLoss', None),
+    ],
+)
+def test_an_adjustment_that_counts_on_the_first_criterion_is_refused(
+    first, adjustment, second, told, tmp_path
+):
+    cfg = Config.fromfile(CONFIGS / 'baselines/ce_resnet20_digits-lt.py')
+    cfg.work_dir, cfg.experiment_name = str(tmp_path), tmp_path.name
+    cfg.model.head.update(joint=dict(type=first), adjustment=adjustment)
+    joint = dict(type=second)
+    cfg.custom_hooks = [dict(type='ClassifierRetrainingHook', begin_epoch=1, joint=joint)]
+    runner = Runner.from_cfg(cfg)
+    runner.build_train_loop(cfg.train_cfg)
+    hook = next(h for h in runner.hooks if isinstance(h, ClassifierRetrainingHook))
+    if told is None:
+        hook.check(runner)
+        return
+    with pytest.raises(ValueError, match=told):
+        hook.check(runner)
+
+
+def test_too_few_views_for_the_joint_slot_are_told_before_the_first_stage(tmp_path):
+    options = {
+        'default_hooks.retraining.begin_epoch': 1,
+        'model.head.joint_views': 2,
+    }
+    with pytest.raises(
+        ValueError, match=r"views=\('plain',\), 1 of each .* but joint_views wants 2"
+    ):
+        run('bce3s/resnet20_digits-lt.py', tmp_path, **options)
+    assert not list(tmp_path.glob('*.pth'))
+    views = {'default_hooks.retraining.views': ('plain', 'mixup')}
+    assert run('bce3s/resnet20_digits-lt.py', tmp_path / 'two', **options, **views).epoch == 2
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,16 @@ def test_stage_2_is_not_started_when_stage_1_fails(words, tmp_path):
     assert not (tmp_path / 'stage2').exists()
 
 
+@pytest.mark.parametrize('flag', ['--cfg-options', '--stage1-options', '--stage2-options'])
+@pytest.mark.parametrize('word', ['train_cfg.max_epochs', '=3'])
+def test_an_option_that_is_no_pair_is_named(words, flag, word, tmp_path):
+    result = command(*words, str(tmp_path / 'run'), flag, 'randomness.seed=1', word)
+    assert result.returncode == 2
+    expected = f'error: argument {flag}: expected key=value, got {word!r}'
+    assert result.stderr.splitlines()[-1].endswith(expected)
+    assert not (tmp_path / 'run').exists()
+
+
 def test_stages_that_train_on_different_images_are_refused(words, tmp_path):
     other = ['--stage2-options', 'train_dataloader.dataset.split=first_n']
     result = command(*words, str(tmp_path / 'run'), *other)

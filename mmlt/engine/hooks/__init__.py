@@ -15,6 +15,7 @@ from mmlt.engine.hooks.max_norm_hook import MaxNormHook
 from mmlt.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook
 from mmlt.engine.hooks.stop_signal_hook import Stopped, StopSignalHook
 from mmlt.engine.hooks.strict_load_hook import StrictLoadHook
+from mmlt.engine.hooks.sync_buffers_hook import SyncBuffersHook
 
 __all__ = [
     'BatchNormDriftHook',
@@ -36,4 +37,5 @@ __all__ = [
     'StopSignalHook',
     'Stopped',
     'StrictLoadHook',
+    'SyncBuffersHook',
 ]

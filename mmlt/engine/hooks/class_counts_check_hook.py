@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import KFoldDataset
 from mmpretrain.registry import HOOKS
 
+from mmlt.datasets import MixPartnerDataset
 from mmlt.datasets.labels import read_labels
 from mmlt.engine.bare_model import bare_model
 
@@ -43,6 +44,7 @@ class ClassCountsCheckHook(Hook):
                 f'the head has num_classes={num_classes}'
             )
         owners = [(f'the head ({type(head).__name__})', head)]
+        owners += [(f'expert {m}', expert) for m, expert in enumerate(getattr(head, 'experts', ()))]
         owners += [(f'the hook {type(hook).__name__}', hook) for hook in runner.hooks]
         owners += _metrics(runner.val_loop)
         for owner, part in owners:
@@ -79,8 +81,8 @@ def _counts_of(part) -> list[int] | None:
 
 
 def _shown_by(dataset):
-    """What a wrapper shows, if it only changes how often."""
-    if isinstance(dataset, RepeatDataset | ClassBalancedDataset):
+    """What a wrapper shows, if it only changes how often, or beside which others."""
+    if isinstance(dataset, RepeatDataset | ClassBalancedDataset | MixPartnerDataset):
         return dataset.dataset
     return vars(dataset).get('_dataset')  # num_batch_per_epoch: mmengine's slice
 

@@ -24,7 +24,8 @@ class ClassNamesCheckHook(Hook):
     training and validation set, checkpoint and training set (``load_from`` and resume), checkpoint
     and test set; and the number of names with ``num_classes`` of any head. What tells no names is
     not compared. The class vectors that a head begins from (``init_cfg=dict(type='ClassVectors')``)
-    must be of the training set's classes, in its order; a resumed run does not read them.
+    must be of the training set's classes, in its order; a resumed run does not read them. So must
+    a ``FrozenTeacher``.
 
     A test set that really has fewer classes keeps the labels of the whole list:
     ``dict(type='PhotoFolder', ..., allow_missing=True)``.
@@ -74,6 +75,10 @@ class ClassNamesCheckHook(Hook):
                 f'{len(names)} classes: write num_classes={len(names)}'
             )
         compare_class_vectors(bare_model(runner), names)
+        for companion in getattr(bare_model(runner), 'companions', {}).values():
+            meta = getattr(companion, 'dataset_meta', None)
+            file = getattr(companion, 'checkpoint', None)
+            self.compare_checkpoint(dict(meta=dict(dataset_meta=meta)), train, f'teacher {file}')
         if runner.val_loop is not None:
             self.compare_datasets(train, runner.val_loop.dataloader.dataset, 'validation')
         if self._loaded and self.checkpoint:

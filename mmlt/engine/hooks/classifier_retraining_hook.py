@@ -5,14 +5,19 @@ from mmengine.model import is_model_wrapper
 from mmpretrain.registry import HOOKS
 from torch import nn
 
+from mmlt.config_file import type_name
 from mmlt.engine.bare_model import bare_model
 from mmlt.engine.hooks.deferred_reweighting_hook import DeferredReweightingHook
-from mmlt.engine.hooks.epoch_switch_hook import EpochSwitchHook, refuse_average
+from mmlt.engine.hooks.epoch_switch_hook import (
+    EpochSwitchHook,
+    averaged_models,
+    refuse_average,
+)
 from mmlt.models.build import build_part, merge_spec, pretrained_file
 from mmlt.models.data_preprocessors.multi_view import VIEWS
 from mmlt.models.heads import TripartiteHead
-from mmlt.models.heads.parts import part_spec
-from mmlt.models.losses import BalancedSoftmaxLoss, ClassBalancedLoss
+from mmlt.models.heads.parts import part_spec, trained_tau
+from mmlt.models.losses import BalancedSoftmaxLoss
 
 
 @HOOKS.register_module()
@@ -42,8 +47,10 @@ class ClassifierRetrainingHook(EpochSwitchHook):
 
     Raises:
         ValueError, TypeError: Before the first iteration: another head, an unknown part, a
-            criterion that cannot be built, a frozen backbone that nothing has trained, another hook
-            that changes the criterion, an average of weights that ``reset`` would not reach.
+            criterion that cannot be built, or that leaves another part of the class prior in the
+            logits than the head's adjustment takes out; fewer ``views`` than the head or the
+            companions want; a frozen backbone that nothing has trained, another hook that changes
+            the criterion, an average of weights that ``reset`` would not reach.
 
     Source:
         BCE3S, appendix E. The released second stage leaves BatchNorm in training mode, so the
@@ -84,7 +91,8 @@ class ClassifierRetrainingHook(EpochSwitchHook):
             )
         if self.reset:
             refuse_average(runner, 'ClassifierRetrainingHook with reset=True')
-        self._criterion(model.head)
+        _check_adjustment(model.head, self._criterion(model.head))
+        self._check_views(model)
         self._trained_parameters(model.head)
         if self.reset and not hasattr(model.head.classifier, 'reset_parameters'):
             name = type(model.head.classifier).__name__
@@ -103,7 +111,10 @@ class ClassifierRetrainingHook(EpochSwitchHook):
         wrapped = is_model_wrapper(runner.model)
         model = bare_model(runner)
         head = model.head
-        head.loss_module = self._criterion(head).to(head.classifier.weight.device)
+        device = head.classifier.weight.device
+        for averaged in averaged_models(runner):
+            averaged.head.loss_module = self._criterion(averaged.head).to(device)
+        head.loss_module = self._criterion(head).to(device)
         head.resting = frozenset(head.slots) - {'joint'}
         model.requires_grad_(False)
         for parameter in self._trained_parameters(head):
@@ -133,7 +144,7 @@ class ClassifierRetrainingHook(EpochSwitchHook):
     def _criterion(self, head: TripartiteHead) -> nn.Module:
         """The criterion of the second stage."""
         spec = merge_spec(dict(type='ClassBalancedLoss'), part_spec('joint', self.joint or {}))
-        if spec['type'] in ('ClassBalancedLoss', ClassBalancedLoss) and 'criterion' not in spec:
+        if type_name(spec['type']) == 'ClassBalancedLoss' and 'criterion' not in spec:
             if isinstance(head.loss_module, BalancedSoftmaxLoss):
                 raise TypeError(
                     'the joint criterion of the first stage, BalancedSoftmaxLoss, knows the class '
@@ -142,6 +153,24 @@ class ClassifierRetrainingHook(EpochSwitchHook):
             spec = dict(spec, criterion=head.loss_module)
         counts = head.class_counts
         return build_part(spec, class_counts=None if counts is None else counts.tolist())
+
+    def _check_views(self, model: nn.Module) -> None:
+        """Refuse views that are too few for what looks at them."""
+        if getattr(model.data_preprocessor, 'views', ('pipeline',)) == ('pipeline',):
+            return
+        wanted = {'joint_views': model.head.slots['joint'].views or 0}
+        companions = getattr(model, 'companions', {}).items()
+        seen = {f'companions.{name}.views': companion.views for name, companion in companions}
+        if companions:
+            seen['views of the model'] = model.views
+        wanted |= {name: max(views) + 1 for name, views in seen.items()}
+        for name, number in wanted.items():
+            if number > len(self.views):
+                raise ValueError(
+                    f'the second stage has views={self.views}, {len(self.views)} of each image, '
+                    f'but {name} wants {number}: name as many in the views of '
+                    'ClassifierRetrainingHook'
+                )
 
     def _trained_parameters(self, head: TripartiteHead) -> list[nn.Parameter]:
         parameters = dict(head.named_parameters())
@@ -162,3 +191,15 @@ class ClassifierRetrainingHook(EpochSwitchHook):
         for part in self._frozen:
             if part.training:
                 part.eval()
+
+
+def _check_adjustment(head: TripartiteHead, criterion: nn.Module) -> None:
+    """Refuse a test-time adjustment that counts on the criterion of the first stage."""
+    known = getattr(head.adjustment, 'balanced', None)
+    if known is not None and known != (tau := trained_tau(criterion)):
+        raise ValueError(
+            f'the second stage trains with {type(criterion).__name__}, which takes {tau:g} of the '
+            f"training prior out of the logits; the head's adjustment counts on {known:g}, what "
+            f'the first stage took out: write head.adjustment=dict(balanced={tau:g}, ...), or '
+            'remove the adjustment'
+        )

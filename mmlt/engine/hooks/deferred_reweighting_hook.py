@@ -4,7 +4,7 @@ from mmengine.logging import print_log
 from mmpretrain.registry import HOOKS
 
 from mmlt.engine.bare_model import bare_model
-from mmlt.engine.hooks.epoch_switch_hook import EpochSwitchHook
+from mmlt.engine.hooks.epoch_switch_hook import EpochSwitchHook, averaged_models
 from mmlt.models.losses import ClassBalancedLoss, PairCriterion
 
 
@@ -61,6 +61,7 @@ class DeferredReweightingHook(EpochSwitchHook):
                 'DeferredReweightingHook needs a PairCriterion, which takes weights, '
                 f'got {type(criterion).__name__}'
             )
+        self._weighted(head)  # what cannot be built is told now
         if criterion.state_dict():
             # Its names would change with the wrapping, and a resumed run would not find them.
             raise TypeError(
@@ -70,8 +71,11 @@ class DeferredReweightingHook(EpochSwitchHook):
 
     def switch(self, runner, first: bool) -> None:
         """Wrap the criterion."""
-        head = bare_model(runner).head
-        counts = head.class_counts
-        weighted = ClassBalancedLoss(counts.tolist(), criterion=head.loss_module, **self.kwargs)
-        head.loss_module = weighted.to(counts.device)
+        for model in (bare_model(runner), *averaged_models(runner)):
+            weighted = self._weighted(model.head)
+            model.head.loss_module = weighted.to(model.head.class_counts.device)
         print_log(f'Class weights from epoch {runner.epoch + 1} on', logger='current')
+
+    def _weighted(self, head) -> ClassBalancedLoss:
+        counts = head.class_counts.tolist()
+        return ClassBalancedLoss(counts, criterion=head.loss_module, **self.kwargs)

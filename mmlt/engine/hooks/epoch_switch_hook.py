@@ -73,3 +73,13 @@ def refuse_average(runner, name: str) -> None:
             f'{name} changes the weights of the model, but with an EMAHook it is their average '
             'that is validated and saved, which would not be changed: remove that hook'
         )
+
+
+def averaged_models(runner) -> list:
+    """The models that the ``EMAHook`` of a run holds: what is switched in one is in the other.
+
+    An average goes through its buffers and those of the model side by side, so one that a switch
+    adds to the model alone would be paired with another.
+    """
+    hooks = [hook for hook in runner.hooks if isinstance(hook, EMAHook)]
+    return [hook.ema_model.module for hook in hooks if hasattr(hook, 'ema_model')]

@@ -23,8 +23,8 @@ class FrozenTeacher(Companion):
 
     It is built and loaded when training begins: a test, an export and a published model need
     neither the file nor the memory. Its images are those of the model, so it must have been trained
-    on the same normalisation and the same classes; the checkpoint tells, and what differs is
-    refused.
+    on the same normalisation, channel order and classes. The checkpoint tells, and what differs is
+    refused; the names of the classes are compared by ``ClassNamesCheckHook``.
 
     Args:
         model (dict): Config of the teacher, as ``model`` of the config that it was trained with.
@@ -61,6 +61,7 @@ class FrozenTeacher(Companion):
         self.saved = in_checkpoint
         self.network = None
         self.loaded = False
+        self.dataset_meta = None  # of the checkpoint; ClassNamesCheckHook compares its classes
         if in_checkpoint:
             self._build()
         self._register_load_state_dict_pre_hook(self._note_weights)
@@ -93,7 +94,9 @@ class FrozenTeacher(Companion):
         check_weights(
             self.network, checkpoint, name, missing=TRAINING_ONLY, unexpected=['companions.*']
         )
-        _check_normalisation(name, checkpoint, model.data_preprocessor)
+        _check_preprocessing(name, checkpoint, model.data_preprocessor)
+        meta = checkpoint.get('meta')
+        self.dataset_meta = meta.get('dataset_meta') if isinstance(meta, dict) else None
         self.loaded = True
 
     def observe(self, images: Sequence[torch.Tensor], model: nn.Module) -> CompanionOutput:
@@ -120,8 +123,8 @@ class FrozenTeacher(Companion):
         self.loaded = self.loaded or any(key.startswith(prefix) for key in state_dict)
 
 
-def _check_normalisation(name: str, checkpoint: dict, preprocessor: nn.Module) -> None:
-    """Refuse a teacher that saw its images normalised in another way than the student does."""
+def _check_preprocessing(name: str, checkpoint: dict, preprocessor: nn.Module) -> None:
+    """Refuse a teacher that saw its images in another way than the student does."""
     found = trained_preprocessor(checkpoint)
     if not found:
         print_log(
@@ -130,6 +133,12 @@ def _check_normalisation(name: str, checkpoint: dict, preprocessor: nn.Module) -
             level=logging.WARNING,
         )
         return
+    own, his = bool(getattr(preprocessor, 'to_rgb', False)), bool(found.get('to_rgb', False))
+    if own != his:
+        raise CheckpointError(
+            f'{name} was trained with data_preprocessor.to_rgb={his}, the student has {own}: red '
+            'and blue would change places, so train one of them anew'
+        )
     for key in ('mean', 'std'):
         own, his = getattr(preprocessor, key, None), found.get(key)
         own = None if own is None else own.flatten().tolist()
@@ -145,7 +154,7 @@ def _check_normalisation(name: str, checkpoint: dict, preprocessor: nn.Module) -
 
 
 def trained_preprocessor(checkpoint: dict) -> dict:
-    """Mean and std of the config that a checkpoint was trained with; empty if it does not tell.
+    """How a checkpoint's training normalised its images; empty if the checkpoint does not tell.
 
     The text of the config is read, nothing of it is run.
 
@@ -165,5 +174,6 @@ def trained_preprocessor(checkpoint: dict) -> dict:
             continue
         if getattr(node.targets[0], 'id', None) == 'data_preprocessor':
             given = {word.arg: word.value for word in node.value.keywords}
-            return {key: ast.literal_eval(given[key]) for key in ('mean', 'std') if key in given}
+            keys = [key for key in ('mean', 'std', 'to_rgb') if key in given]
+            return {key: ast.literal_eval(given[key]) for key in keys}
     return {}

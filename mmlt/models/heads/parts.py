@@ -5,6 +5,7 @@ from mmpretrain.evaluation.metrics import Accuracy
 from torch import nn
 
 from mmlt.models.build import as_spec, merge_spec
+from mmlt.models.losses import BalancedSoftmaxLoss, ClassBalancedLoss
 
 NAMES = dict(
     joint=dict(sigmoid='SigmoidPairLoss', softmax='SoftmaxPairLoss'),
@@ -103,6 +104,19 @@ def slot_specs(joint, margin, joint_views, contrast, neck, uniform, slots) -> di
             raise ValueError(f'slots must have {taken} for each slot, got {name!r}')
         specs[name] = as_spec(f'slots.{name}', spec)
     return specs
+
+
+def trained_tau(criterion: nn.Module) -> float:
+    """How much of the training prior a joint criterion takes out of what is learned on it.
+
+    Example:
+        >>> trained_tau(ClassBalancedLoss([9, 1], criterion=dict(type='SoftmaxPairLoss')))
+        0.0
+        >>> trained_tau(BalancedSoftmaxLoss([9, 1]))
+        1.0
+    """
+    criterion = criterion.criterion if isinstance(criterion, ClassBalancedLoss) else criterion
+    return float(criterion.tau) if isinstance(criterion, BalancedSoftmaxLoss) else 0.0
 
 
 def accuracies(logits: torch.Tensor, labels: torch.Tensor, topk) -> dict:

@@ -10,8 +10,13 @@ from mmpretrain.structures import DataSample
 from mmlt.class_counts import load_class_counts
 from mmlt.models.build import build_part, merge_spec
 from mmlt.models.heads.checkpoint import rename_slots, settle_class_counts
-from mmlt.models.heads.parts import accuracies, part_spec, several_features, slot_specs
-from mmlt.models.losses import BalancedSoftmaxLoss, ClassBalancedLoss
+from mmlt.models.heads.parts import (
+    accuracies,
+    part_spec,
+    several_features,
+    slot_specs,
+    trained_tau,
+)
 from mmlt.models.slots.batch import Batch, of_expert
 
 
@@ -114,7 +119,7 @@ class TripartiteHead(ClsHead):
         self.adjustment = None
         if adjustment is not None:
             spec = merge_spec(dict(type='LogitAdjustment'), part_spec('adjustment', adjustment))
-            self.adjustment = build_part(spec, balanced=_trained_tau(self.loss_module), **facts)
+            self.adjustment = build_part(spec, balanced=trained_tau(self.loss_module), **facts)
 
     def loss(self, feats: tuple[torch.Tensor], data_samples, **companions) -> dict:
         """Hand each slot the batch; add what ``cal_acc`` asks for."""
@@ -179,12 +184,6 @@ class TripartiteHead(ClsHead):
         device = None if device.type == 'meta' else device  # filled later, by assignment
         self.class_counts = settle_class_counts(state_dict, prefix, self.class_counts, device)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-
-
-def _trained_tau(criterion: nn.Module) -> float:
-    """How much of the training prior a criterion takes out of what is learned on it."""
-    criterion = criterion.criterion if isinstance(criterion, ClassBalancedLoss) else criterion
-    return float(criterion.tau) if isinstance(criterion, BalancedSoftmaxLoss) else 0.0
 
 
 _MOVED = dict(
