@@ -12,7 +12,9 @@ class ExpertAccuracy(BaseMetric):
     r"""Top-1 accuracy in percent, over samples, of each expert of :class:`ExpertsHead`.
 
     Logs ``expert/0``, ``expert/1``, ... and their mean, ``expert/mean``: the mean of the
-    accuracies, not the accuracy of the mean, which is ``shot/all`` of :class:`ShotAccuracy`.
+    accuracies, not the accuracy of the mean, which is ``shot/all`` of :class:`ShotAccuracy`. With
+    test-time augmentation by :class:`AverageLogitsTTA` they are those of the averaged passes;
+    mmpretrain's ``AverageClsScoreTTA`` leaves each expert's scores of the first pass.
 
     Args:
         collect_device (str): 'cpu' or 'gpu'. Defaults to 'cpu'.
@@ -39,7 +41,7 @@ class ExpertAccuracy(BaseMetric):
         if any('expert_scores' not in sample for sample in data_samples):
             raise KeyError(
                 'ExpertAccuracy needs expert_scores in the data samples: set keep_experts=True in '
-                'an ExpertsHead (test-time augmentation drops them)'
+                'an ExpertsHead'
             )
         scores = torch.stack([sample['expert_scores'] for sample in data_samples])
         if not scores.isfinite().all():

@@ -13,6 +13,7 @@ from mmpretrain.structures import DataSample
 
 import mmlt  # noqa: F401
 from mmlt.engine.augmented_test import with_tta
+from mmlt.evaluation import ExpertAccuracy
 from mmlt.models.tta import AverageLogitsTTA
 
 ROOT = Path(__file__).parents[2]
@@ -83,6 +84,25 @@ def test_the_two_means_disagree_where_one_pass_is_sure():
     by_scores = AverageClsScoreTTA(LENET).merge_preds([passes])[0].pred_score
     assert by_logits.argmax() == 0
     assert by_scores.argmax() == 1
+
+
+def test_the_scores_of_experts_are_averaged_as_those_of_the_ensemble():
+    """So that expert/* and shot/* of a row are of the same passes."""
+    rows = torch.tensor([[[0.001, 0.998, 0.001], [0.2, 0.7, 0.1]],
+                         [[0.9, 0.0001, 0.0999], [0.1, 0.8, 0.1]]])  # fmt: skip
+    passes = []
+    for scores in rows:
+        sample = DataSample().set_pred_score(scores[0]).set_gt_label(0)
+        sample.set_field(scores, 'expert_scores')
+        passes.append(sample)
+    (merged,) = AverageLogitsTTA(LENET).merge_preds([passes])
+    torch.testing.assert_close(merged.expert_scores, rows.log().mean(0).softmax(-1))
+    torch.testing.assert_close(merged.expert_scores[0], merged.pred_score)
+    metric = ExpertAccuracy()
+    metric.process(None, [merged.to_dict()])
+    # In the first pass the first expert is wrong.
+    assert metric.evaluate(1) == {'expert/0': 100.0, 'expert/1': 0.0, 'expert/mean': 50.0}
+    torch.testing.assert_close(passes[0].expert_scores, rows[0])
 
 
 def test_a_score_that_underflowed_is_no_nan():

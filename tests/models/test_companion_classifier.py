@@ -53,7 +53,7 @@ def build(kind, teacher=None, head=None, seed=0, **options):
         parts |= dict(
             views=(0, 1),
             companions=dict(
-                teacher=dict(type='FrozenTeacher', model=TEACHER, views=(0, 2), **(teacher or {}))
+                teacher=dict(type='FrozenTeacher', model=TEACHER, views=(0, 2)) | (teacher or {})
             ),
             backbone=BACKBONE,
             head=dict(
@@ -410,6 +410,24 @@ def test_views_that_nobody_makes_are_refused(trained):
     model = build('gml', dict(checkpoint=trained))
     with pytest.raises(ValueError, match=r'companions.teacher.views is \(0, 2\), but .* 2 views'):
         model.loss(*data(2))
+
+
+def test_mixtures_that_the_companion_alone_sees_are_distilled_but_not_remembered(trained):
+    images, samples = data(3)
+    soft = nn.functional.one_hot(LABELS, K) * 0.7 + 0.3 * nn.functional.one_hot(LABELS.flip(0), K)
+    mixed = ViewSamples(samples.samples, (LABELS, LABELS, soft))
+    with pytest.raises(ValueError, match=(
+        "contrast remembers view 2 of the companion 'teacher', which needs one label an image, but "
+        r'.* let the last of model.companions.teacher.views be .* views=\(0,\)'
+    )):  # fmt: skip
+        build('gml', dict(checkpoint=trained)).loss(images, mixed)
+    plain = build('gml', dict(checkpoint=trained, views=(0, 1))).loss(images, mixed)
+    assert plain['loss_contrast'].isfinite()
+    # One-hot scores are labels written in another way.
+    pure = ViewSamples(samples.samples, (LABELS, LABELS, nn.functional.one_hot(LABELS, K).float()))
+    build('gml', dict(checkpoint=trained)).loss(images, pure)
+    distilled = build('gml', dict(checkpoint=trained), dict(contrast=None, neck=None))
+    assert set(distilled.loss(images, mixed)) == {'loss_joint', 'loss_distillation'}
 
 
 def test_statistics_of_training_batches_are_those_of_the_models_own_views(trained):

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from reference import gml, ncl
@@ -33,8 +34,9 @@ def class_queue(seed=0, **options):
     return MODELS.build(spec | options).double()
 
 
-def samples(ids):
-    return [DataSample(metainfo=dict(sample_idx=i)) for i in ids]
+def samples(ids, folder=None):
+    paths = [{} if folder is None else dict(img_path=f'{folder}/{i}.png') for i in ids]
+    return [DataSample(metainfo=dict(sample_idx=i, **path)) for i, path in zip(ids, paths)]
 
 
 def momentum_batch(seed=0, n=N, **options):
@@ -43,11 +45,11 @@ def momentum_batch(seed=0, n=N, **options):
     return Batch(views, [LABELS[:n]], None, dict(momentum=output) | options)
 
 
-def class_batch(seed=0, ids=range(N), labels=LABELS, **options):
+def class_batch(seed=0, ids=range(N), labels=LABELS, folder=None, **options):
     output = CompanionOutput({0: (rows(seed + 200, width=D - 1),), 2: (rows(seed + 100, width=5),)})
     views = [rows(seed).requires_grad_(), rows(seed + 50).requires_grad_()]
     companions = dict(teacher=output) | options
-    return Batch(views, [labels] * 2, None, companions, samples(ids))
+    return Batch(views, [labels] * 2, None, companions, samples(ids, folder))
 
 
 BATCHES = dict(
@@ -133,7 +135,7 @@ def test_class_queue_is_the_loop_over_several_steps():
     for step in range(4):
         # Images that come again, of which old slots may still be there.
         ids = [(3 * step + i) % 7 for i in range(N)]
-        batch = class_batch(step, ids, LABELS.roll(step))
+        batch = class_batch(step, ids, torch.tensor([0, 1, 0, 3, 2, 0, 1])[ids])
         loss = slot(batch)
         labels = batch.targets[0].tolist()
         loop.write(list(zip(ids, batch.companions['teacher'].key.tolist())), labels)
@@ -154,7 +156,8 @@ def test_class_queue_is_the_loop_over_several_steps():
 def test_one_slot_a_class_is_cross_entropy_of_the_cosines():
     slot = class_queue(class_counts=[1] * K, size=K)
     batch = class_batch(labels=torch.tensor([0, 1, 2, 3, 3]))
-    slot.write(rows(7, K, D - 1), torch.arange(K), torch.arange(50.0, 50 + K))
+    ids = torch.arange(50.0, 50 + K)
+    slot.write(rows(7, K, D - 1), torch.arange(K), ids, -torch.ones(K))
     slot.eval()
     loss = slot(batch)
     cosines = slot.cosines(batch.views[1]) / 0.1
@@ -206,6 +209,61 @@ def test_relabelling_changes_nothing():
     for seed in range(2):
         found = slot(class_batch(seed)), other(class_batch(seed, labels=order.argsort()[LABELS]))
         torch.testing.assert_close(*found)
+
+
+@pytest.mark.parametrize('folders', [('a', 'b'), (None, 'b'), ('a', None), (None, None)])
+def test_images_of_concatenated_sets_are_told_apart(folders):
+    """Their numbers are the same: then the path tells, and where there is none the class."""
+    slot, loop = class_queue(), gml.Queue(gml.sizes(COUNTS, 9, 1))
+    classes = slot.slot_classes.tolist()
+    for step, folder in enumerate(folders):
+        labels = LABELS if folders != (None, None) else (LABELS + step) % K
+        batch = class_batch(step, labels=labels, folder=folder)
+        loss = slot(batch)
+        ids = [(step, i) for i in range(N)]
+        loop.write(ids, labels.tolist())
+        e, keys = embedded(slot, batch)
+        wanted = gml.g2(e, keys, classes, labels.tolist(), COUNTS, 0.1)
+        wanted += gml.g3(e, keys, classes, labels.tolist(), COUNTS, 0.1, ids, loop.slots())
+        assert loss.item() == pytest.approx(wanted, rel=1e-6)
+    assert {item[0] for item in loop.slots() if item} == {0, 1}  # both are remembered
+
+
+def test_a_queue_of_other_class_counts_is_not_taken(caplog):
+    slot = class_queue()
+    slot(class_batch())
+    saved = copy.deepcopy(slot.state_dict())
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    other = class_queue(seed=1, class_counts=COUNTS[::-1])
+    fresh = copy.deepcopy(other.state_dict())
+    for _ in range(2):  # a run looks first, then loads
+        other.load_state_dict(saved)
+    logger.removeHandler(caplog.handler)
+    told = [r.getMessage() for r in caplog.records if r.levelname == 'WARNING']
+    assert len(told) == 1
+    assert 'queue: the classes have other slots than in the checkpoint' in told[0]
+    memory = {'sizes', 'queue', 'image_ids', 'path_ids', 'pointer'}
+    for name, value in other.state_dict().items():
+        assert torch.equal(value, (fresh if name in memory else saved)[name]), name
+    # Where the slots are the same, other counts are no matter.
+    same = class_queue(seed=1, class_counts=[2 * n for n in COUNTS])
+    same.load_state_dict(saved)
+    assert torch.equal(same.queue, slot.queue)
+
+
+@pytest.mark.parametrize('folder', [None, 'a'])
+def test_a_checkpoint_without_paths_and_sizes_goes_on(folder):
+    slot, other = class_queue(), class_queue(seed=1)
+    slot(class_batch(folder=folder))
+    saved = copy.deepcopy(slot.state_dict())
+    del saved['sizes'], saved['path_ids']
+    other(class_batch(5, folder='b'))  # what it knew is gone
+    other.load_state_dict(saved)
+    # The same images in another order: each knows its slots of before, whose paths are not known.
+    ids = [3, 4, 0, 1, 2]
+    batch = class_batch(1, ids, LABELS[ids], folder)
+    assert torch.equal(slot(batch), other(batch))
 
 
 # --- Both ---------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """A classifier beside which a teacher or a momentum encoder runs in training."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from mmpretrain.models.classifiers import ImageClassifier
@@ -8,6 +9,7 @@ from mmpretrain.registry import MODELS
 
 from mmlt.models.build import build_part
 from mmlt.models.classifiers.companion import Companion, check_views
+from mmlt.models.slots.batch import CompanionOutput
 from mmlt.models.targets import ViewSamples, view_targets
 
 
@@ -91,7 +93,8 @@ class CompanionClassifier(ImageClassifier):
                     'MultiViewDataPreprocessor'
                 )
         outputs = {
-            name: companion.observe(images, self) for name, companion in self.companions.items()
+            name: _with_targets(companion.observe(images, self), targets)
+            for name, companion in self.companions.items()
         }
         feats = self.extract_feat(torch.cat([images[view] for view in self.views]))
         samples = data_samples[: len(targets[0])]
@@ -145,3 +148,10 @@ class CompanionClassifier(ImageClassifier):
             missing += [own + key for key in lacks]
             unexpected += [own + key for key in has]
         unexpected += list(theirs)
+
+
+def _with_targets(output, targets: Sequence[torch.Tensor]):
+    """A companion's output, with the targets of views that the model itself may not see."""
+    if not isinstance(output, CompanionOutput) or output.targets:
+        return output
+    return replace(output, targets=dict(enumerate(targets)))

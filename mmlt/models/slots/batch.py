@@ -1,5 +1,6 @@
 """All that a slot may see of a batch."""
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -25,6 +26,8 @@ class CompanionOutput:
             companion has no experts. Without gradient, as everything here.
         logits (Mapping): View -> logits (N, K), where the companion has a classifier.
         momentum (float, optional): By how much a momentum encoder stays what it was in a step.
+        targets (Mapping): View -> labels (N,) or soft labels (N, K) of what it saw. Those of the
+            batch's views are filled in by :class:`CompanionClassifier` where there are none.
 
     Example:
         >>> output = CompanionOutput({1: (torch.zeros(2, 4), torch.ones(2, 4))})
@@ -36,11 +39,17 @@ class CompanionOutput:
     features: Mapping[int, tuple[torch.Tensor, ...]]
     logits: Mapping[int, torch.Tensor] = field(default_factory=dict)
     momentum: float | None = None
+    targets: Mapping[int, torch.Tensor] = field(default_factory=dict)
+
+    @property
+    def key_view(self) -> int:
+        """The last view that the companion saw."""
+        return max(self.features)
 
     @property
     def key(self) -> torch.Tensor:
         """Features (N, D) of the last view that the companion saw: what queues remember."""
-        return self.features[max(self.features)][0]
+        return self.features[self.key_view][0]
 
     def of_expert(self, expert: int, number: int) -> 'CompanionOutput':
         """What concerns one expert of several."""
@@ -144,7 +153,9 @@ class Batch:
 
     @cached_property
     def image_ids(self) -> torch.Tensor:
-        """Number (N,) of each image in the training set, as a floating tensor.
+        """Number (N,) of each image in its set, as a floating tensor.
+
+        Sets that are concatenated count from 0 each; see :attr:`path_ids`.
 
         Raises:
             ValueError: The data samples do not tell.
@@ -159,6 +170,20 @@ class Batch:
             )
         return torch.tensor(ids, dtype=torch.float32).to(self.views[0].device, non_blocking=True)
 
+    @cached_property
+    def path_ids(self) -> torch.Tensor:
+        """Checksum (N,) of each image's path, as a floating tensor; -1 where it has none."""
+        if self.first is not None:
+            return self.first.path_ids
+        sums = [_checksum(sample.get('img_path')) for sample in self.samples]
+        return torch.tensor(sums, dtype=torch.float32).to(self.views[0].device, non_blocking=True)
+
+
+def _checksum(path) -> int:
+    """24 bits, which float32 holds exactly; -1 of None."""
+    # Not hash(), which differs from process to process.
+    return -1 if path is None else zlib.crc32(str(path).encode(errors='replace')) & 0xFFFFFF
+
 
 def split_views(rows: torch.Tensor, number: int) -> tuple[torch.Tensor, ...]:
     """Cut rows (V * N, ...) into V views; a single one is not copied in the backward pass."""
@@ -170,13 +195,13 @@ def matched(features: torch.Tensor, classifier: nn.Module) -> torch.Tensor:
     return features.to(next(classifier.parameters(), features).dtype)
 
 
-def pure_labels_of(target: torch.Tensor, slot: str) -> torch.Tensor:
+def pure_labels_of(target: torch.Tensor, slot: str, way_out: str = WAY_OUT) -> torch.Tensor:
     """Labels (N,) of a target that must not be mixed; see :meth:`Batch.plain_labels`."""
     labels = pure_labels(target)
     # Scores in the plain view are not the usual case: only they cost a wait for the device.
     if target.dim() == 2 and bool((labels < 0).any()):
         raise ValueError(
-            f'{slot} needs one label an image, but the images are mixtures of classes: {WAY_OUT}'
+            f'{slot} needs one label an image, but the images are mixtures of classes: {way_out}'
         )
     return labels
 

@@ -1,9 +1,12 @@
 """The contrast slot of GML: images against several remembered teacher features of each class."""
 
+import logging
 import math
+from functools import cache
 
 import torch
 import torch.nn as nn
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 
@@ -17,6 +20,8 @@ from mmlt.models.layers.mlp import mlp
 from mmlt.models.losses import PairCriterion
 from mmlt.models.slots.batch import Batch, pure_labels_of
 from mmlt.models.state import state
+
+_NOT_KNOWN = -2.0  # path of an image that was remembered before paths were
 
 
 @MODELS.register_module()
@@ -40,6 +45,11 @@ class ClassQueue(BaseModule):
     process computes the same loss. A loss computed in evaluation mode or without gradients writes
     nothing.
 
+    An image is known again by its number in its set, its label and, where it has one, its path:
+    of concatenated sets without ``img_path``, as small ones in memory, two images of a class that
+    have the same number count as one. A checkpoint whose classes have other slots, because the
+    class counts changed, leaves the queue as it is, with a warning.
+
     Args:
         in_channels (int): Width D of the features.
         num_classes (int): Number of classes K.
@@ -61,8 +71,8 @@ class ClassQueue(BaseModule):
         batch of views (N, D), the last of which is compared -> ().
 
     Raises:
-        ValueError: An argument outside its range, such as fewer slots than classes; mixtures; no
-            such companion, or one of another width.
+        ValueError: An argument outside its range, such as fewer slots than classes; mixtures, also
+            in the companion's last view alone; no such companion, or one of another width.
 
     Source:
         GML (Suh and Seo, ICML 2023), as released: the image's own slot is in the first term. Its
@@ -104,11 +114,13 @@ class ClassQueue(BaseModule):
         self.embedding = mlp(in_channels, in_channels, out_channels, norm=True)
         self.key_embedding = mlp(teacher_channels, teacher_channels, out_channels, norm=True)
         self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
-        # Derived from the class counts, so no business of a checkpoint.
-        self.register_buffer('sizes', sizes, persistent=False)
+        # Both are derived from the class counts. The sizes are saved to tell under which classes
+        # the rows of a checkpoint were remembered.
+        self.register_buffer('sizes', sizes)
         self.register_buffer('slot_classes', classes, persistent=False)
         self.queue = state(unit_rows(torch.randn(size, teacher_channels)))
         self.image_ids = state(torch.full((size,), -1.0))  # of no image
+        self.path_ids = state(torch.full((size,), _NOT_KNOWN))
         self.pointer = state(torch.zeros(num_classes))
         spec = merge_spec(dict(type='BalancedSoftmaxLoss'), criterion or {})
         self.criterion = build_part(spec, class_counts=class_counts)
@@ -130,16 +142,18 @@ class ClassQueue(BaseModule):
             )
         counts = batch.row_counts
         features = gather_rows_with_gradient(counts, batch.views[-1])
-        labels, ids, keys = gather_rows(
-            counts, pure_labels_of(batch.targets[-1], 'contrast'), batch.image_ids, output.key
+        labels = pure_labels_of(batch.targets[-1], 'contrast')
+        self._check_keys(output)
+        labels, ids, paths, keys = gather_rows(
+            counts, labels, batch.image_ids, batch.path_ids, output.key
         )
         if self.training and torch.is_grad_enabled():
-            self.write(keys, labels, ids)
+            self.write(keys, labels, ids, paths)
         cosines = self.cosines(features)
         with torch.autocast(cosines.device.type, enabled=False):
             temperature = self.log_temperature.exp()
             likelihood = self.log_likelihood(cosines / temperature.detach())
-            own = ids.unsqueeze(1) == self.image_ids
+            own = self.own_slots(labels, ids, paths)
             without_own = self.log_likelihood(cosines.detach() / temperature, own)
             return self.criterion(likelihood, labels) + self.criterion(without_own, labels)
 
@@ -155,9 +169,15 @@ class ClassQueue(BaseModule):
         """log S (N, K) of similarities (N, size); see :func:`mmlt.functional.class_log_means`."""
         return class_log_means(similarity, self.slot_classes, self.sizes, excluded)
 
+    def own_slots(self, labels, ids, paths) -> torch.Tensor:
+        """Which slots (N, size) hold the image itself, by its label, number and path, each (N,)."""
+        same_path = (paths.unsqueeze(1) == self.path_ids) | (self.path_ids == _NOT_KNOWN)
+        same_label = labels.unsqueeze(1) == self.slot_classes
+        return (ids.unsqueeze(1) == self.image_ids) & same_label & same_path
+
     @torch.no_grad()
-    def write(self, keys: torch.Tensor, labels: torch.Tensor, ids: torch.Tensor) -> None:
-        """Remember features (N, D_t) of images ``ids`` with labels (N,), of all processes.
+    def write(self, keys: torch.Tensor, labels: torch.Tensor, ids, paths) -> None:
+        """Remember features (N, D_t) of images by label, number and path (N,), of all processes.
 
         Skipped are samples with label -1 and those whose feature is not finite.
         """
@@ -168,5 +188,44 @@ class ClassQueue(BaseModule):
         found, item = items >= 0, items.clamp(min=0)
         rows = torch.where(found.unsqueeze(1), keys[item], self.queue[slots])
         self.queue.index_copy_(0, slots, rows)
-        self.image_ids.index_copy_(0, slots, torch.where(found, ids[item], self.image_ids[slots]))
+        for own, new in ((self.image_ids, ids), (self.path_ids, paths)):
+            own.index_copy_(0, slots, torch.where(found, new[item], own[slots]))
         self.pointer.copy_(pointer)
+
+    def _check_keys(self, output) -> None:
+        """Refuse mixtures that the companion alone sees: a key has one class."""
+        view = output.key_view
+        if view in output.targets:
+            name = self.companion
+            pure_labels_of(
+                output.targets[view],
+                f'contrast remembers view {view} of the companion {name!r}, which',
+                f'let the last of model.companions.{name}.views be a view of one class an image, '
+                'such as views=(0,), the plain one',
+            )
+
+    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
+        sizes, ids = (state_dict.get(prefix + name) for name in ('sizes', 'image_ids'))
+        if ids is not None:
+            # Checkpoints of earlier versions tell neither.
+            state_dict.setdefault(f'{prefix}path_ids', torch.full_like(ids, _NOT_KNOWN))
+            state_dict.setdefault(f'{prefix}sizes', self.sizes)
+        if sizes is not None and sizes.tolist() != self.sizes.tolist():
+            _say_once(
+                f'{prefix}queue: the classes have other slots than in the checkpoint, so its '
+                'features would be of other classes: they are not taken, the queue begins empty '
+                '(class_counts, size or base differ)'
+            )
+            state_dict[f'{prefix}sizes'] = self.sizes
+            for name in ('queue', 'image_ids', 'path_ids', 'pointer'):
+                key, own = prefix + name, getattr(self, name).detach()
+                # Of another shape: the loader says so.
+                if key in state_dict and state_dict[key].shape == own.shape:
+                    state_dict[key] = own.clone()
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+@cache
+def _say_once(line: str) -> None:
+    # A run loads its checkpoint more than once: to see whether it fits, and then in earnest.
+    print_log(line, logger='current', level=logging.WARNING)

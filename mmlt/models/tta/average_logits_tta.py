@@ -18,8 +18,10 @@ class AverageLogitsTTA(BaseTTAModel):
     The logits are taken from the scores, whose logarithms are the logits up to a number for each
     image, which changes nothing. A score that has underflowed to 0 counts as the smallest number.
 
-    Everything else in a data sample, such as the ``features`` for ``FeatureGeometry``, is that of
-    the first pass; ``tools/test.py --tta`` has the plain image first.
+    The ``expert_scores`` of an :class:`ExpertsHead` are averaged in the same way, those of each
+    expert apart. Everything else in a data sample, such as the ``features`` for
+    ``FeatureGeometry``, is that of the first pass; ``tools/test.py --tta`` has the plain image
+    first.
 
     Args:
         module (dict | Module): The model.
@@ -42,10 +44,18 @@ class AverageLogitsTTA(BaseTTAModel):
         return [self._merge(passes) for passes in data_samples_list]
 
     def _merge(self, passes: list[DataSample]) -> DataSample:
-        scores = torch.stack([sample.pred_score for sample in passes]).float()
-        logits = scores.clamp(min=torch.finfo(scores.dtype).tiny).log().mean(dim=0)
         merged = passes[0].new()
-        merged.set_pred_score(logits.softmax(dim=-1))
+        merged.set_pred_score(_mean_score([sample.pred_score for sample in passes]))
         if 'pred_label' in merged:
             merged.set_pred_label(merged.pred_score.argmax().item())
+        if 'expert_scores' in merged:
+            scores = _mean_score([sample.expert_scores for sample in passes])
+            merged.set_field(scores, 'expert_scores')
         return merged
+
+
+def _mean_score(scores: list[torch.Tensor]) -> torch.Tensor:
+    """Softmax (..., K) of the mean logits of scores (..., K)."""
+    scores = torch.stack(scores).float()
+    logits = scores.clamp(min=torch.finfo(scores.dtype).tiny).log().mean(dim=0)
+    return logits.softmax(dim=-1)
