@@ -1,13 +1,23 @@
 """Config files as the tools read them: told from checkpoints, with counts found beside them."""
 
+import difflib
+import inspect
+import logging
 import os
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.logging import print_log
 
 CONFIGS = ('.py', '.json', '.yaml', '.yml')
 _COUNTS = ('class_counts', 'target_class_counts')
+# What mmengine's Runner and the tools look up in a config, beside the arguments of the Runner.
+_LOOKED_UP = (
+    'activation_checkpointing', 'auto_scale_lr', 'compile', 'custom_imports', 'sync_bn',
+    'efficient_conv_bn_eval', 'find_unused_parameters', 'model_wrapper_cfg', 'resource_limit',
+    'runner_type', 'tta_model', 'tta_pipeline',
+)  # fmt: skip
 
 
 def read_config(path: str) -> Config:
@@ -27,6 +37,68 @@ def read_config(path: str) -> Config:
     cfg = Config.fromfile(path)
     _find_counts(cfg._cfg_dict, Path(path).resolve().parent)
     return cfg
+
+
+def merge_options(cfg: Config, options: Mapping | None) -> None:
+    """Write ``--cfg-options`` into a config, in place, if the run will look at them.
+
+    A variable of the file, such as ``data_root``, has done its work when the file is read: what was
+    made from it keeps its value. That is a warning, with the places that hold the value.
+
+    Args:
+        cfg (Config): of a run.
+        options (Mapping, optional): dotted key -> value.
+
+    Raises:
+        ValueError: a key that begins with nothing that the run or the config knows.
+
+    Example:
+        >>> cfg = Config(dict(train_cfg=dict(max_epochs=3)))
+        >>> merge_options(cfg, {'train_cfg.max_epochs': 1})
+        >>> cfg.train_cfg.max_epochs
+        1
+    """
+    if not options:
+        return
+    # Imported here: who reads a config needs no Runner.
+    from mmengine.runner import Runner
+
+    read = {*inspect.signature(Runner.__init__).parameters, *_LOOKED_UP}
+    for key, value in options.items():
+        first, _, rest = key.partition('.')
+        if first not in read | set(cfg):
+            raise ValueError(_unknown(key, first, read | set(cfg)))
+        hook, dot, _ = rest.partition('.')
+        hooks = cfg.get(first, {})
+        new = f'{first}.{hook}.type' in options
+        if first == 'default_hooks' and dot and hook not in hooks and not new:
+            raise ValueError(_unknown(key, hook, hooks, ' hook'))
+        if first not in read and cfg[first] != value:
+            run = {name: cfg[name] for name in cfg if name in read}
+            places = list(_places(run, cfg[first]))[:3]
+            text = f', such as {" or ".join(places)}' if places else ''
+            print_log(
+                f'--cfg-options {key} is only a variable of the config file, which is read '
+                f'already: what was made from it stays as it is; name the place itself{text}',
+                'current',
+                logging.WARNING,
+            )
+    cfg.merge_from_dict(dict(options))
+
+
+def _unknown(key: str, part: str, known, what: str = '') -> str:
+    near = difflib.get_close_matches(part, sorted(known), n=1)
+    cure = f', did you mean {near[0]!r}?' if near else ''
+    return f'--cfg-options {key}: there is no{what} {part!r}{cure}'
+
+
+def _places(node, value, place: str = ''):
+    """Dotted keys inside a node that have a value."""
+    items = node.items() if isinstance(node, Mapping) else ()
+    for key, inner in items:
+        if not isinstance(inner, Mapping) and inner == value:
+            yield place + key
+        yield from _places(inner, value, f'{place}{key}.')
 
 
 def paths_fault(config: str, *checkpoints: str) -> str:

@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 
 import mmlt  # noqa: F401  (registers everything, before a Runner is built)
 from mmlt.checkpoint import CheckpointError
-from mmlt.config_file import paths_fault
+from mmlt.config_file import merge_options, paths_fault
 from mmlt.engine.config_check import Finding, check_runner
 
 
@@ -34,8 +34,7 @@ def build(args, folder: str) -> Runner:
     """The runner of the config, which writes to ``folder`` and starts no worker."""
     cfg = load_config(args)
     cfg.work_dir, cfg.log_level = folder, 'ERROR'
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, args.cfg_options)
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if cfg.get(name):
             # An error in a worker would name the worker's line, not the image.

@@ -20,7 +20,7 @@ from mmlt.clip import read_class_names, read_clip, read_templates, text_vectors
 from mmlt.clip.prompts import ENSEMBLES, TEMPLATE
 from mmlt.commands import Options, refuse_existing, run
 from mmlt.config_class_counts import add_class_counts, set_class_counts
-from mmlt.config_file import paths_fault, read_config
+from mmlt.config_file import merge_options, paths_fault, read_config
 from mmlt.models.class_vectors import load_class_vectors, save_class_vectors
 
 TEXT = """Class vectors of the text tower of a CLIP model (LIFT's start).
@@ -104,8 +104,7 @@ def of_images(args: argparse.Namespace) -> tuple:
     cfg = read_config(args.config)
     if args.class_counts:
         cfg = set_class_counts(cfg, args.class_counts)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, args.cfg_options)
     means = class_means(cfg, args.checkpoint, args.amp, args.unit_features)
     weights = args.checkpoint or (cfg.model.get('backbone', {}).get('init_cfg') or {})
     weights = weights if isinstance(weights, str) else weights.get('checkpoint', 'its own start')

@@ -7,14 +7,17 @@ that it resumed from, as the checkpoint was written before it; "best of" counts 
 """
 
 import contextlib
+import logging
+import os
 
 from _cli import base_parser, load_config
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.runner import IterBasedTrainLoop
 
 import mmlt  # noqa: F401  (registers everything, before a Runner is built)
-from mmlt.config_file import paths_fault
+from mmlt.config_file import merge_options, paths_fault
 from mmlt.datasets import describe_images, same_images, training_draw
 from mmlt.engine.console import build_runner
 from mmlt.engine.fast_data import augment_in_batches, keep_in_memory
@@ -63,6 +66,8 @@ def parse_args():
     )
     parser.add_argument('--no-persistent-workers', action='store_true', help='restart data workers')
     args = parser.parse_args()
+    if args.amp and args.fast:
+        parser.error('--amp is float16 and --fast bfloat16: take one of them')
     given = [args.resume] if args.resume not in (None, 'auto') else []
     if fault := paths_fault(args.config, *given):
         parser.error(fault)
@@ -89,8 +94,7 @@ def merge_args(cfg, args):
         for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
             if cfg.get(name):
                 cfg[name].persistent_workers = False
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, args.cfg_options)
     if args.auto_scale_lr:
         if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
             raise SystemExit(
@@ -154,6 +158,13 @@ def main():
     cfg = merge_args(load_config(args), args)
     guard_process(cfg)
     runner = build_runner(cfg, args.full_log)
+    if not cfg.get('resume') and os.path.isfile(os.path.join(cfg.work_dir, 'last_checkpoint')):
+        print_log(
+            f'the work dir {cfg.work_dir} holds a run already, whose files this one mixes with and '
+            'writes over: --resume goes on with it, another --work-dir keeps it',
+            'current',
+            logging.WARNING,
+        )
     guard_runner(runner)
     runner.register_hook(ValidationHistory())
     runner.train()

@@ -22,7 +22,10 @@ from mmlt.engine.work_dir import find_resumable
 from mmlt.files import disk_trouble, lock_work_dir
 from mmlt.processes import end_with_parent
 
-_DISK = ('ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EIO', 'EACCES', 'EPERM')
+_DISK = (
+    *('ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EIO', 'EACCES', 'EPERM'),
+    *('EEXIST', 'ENOTDIR', 'EISDIR'),
+)
 
 
 def guarded(main) -> None:
@@ -45,10 +48,17 @@ def guarded(main) -> None:
         _end_by(stopped.signum)
     except (CheckpointError, NonFiniteLossError, WorkDirInUse) as error:
         sys.exit(f'error: {error}')
-    except (ValueError, TypeError, KeyError, FileNotFoundError) as error:
-        if os.environ.get('MMLT_TRACEBACK') or not _told_by_mmlt(error):
+    except KeyboardInterrupt:
+        print('interrupted', file=sys.stderr)
+        _end_by(signal.SIGINT)
+    except (ValueError, TypeError, KeyError, ImportError, FileNotFoundError) as error:
+        told = _told_by_mmlt(error)
+        if os.environ.get('MMLT_TRACEBACK') or not (told or _while_building(error)):
             raise
-        sys.exit(f'error: {error} (MMLT_TRACEBACK=1 shows where)')
+        # What others raise does not always say what it is about.
+        text = error.args[0] if isinstance(error, KeyError) and error.args else error
+        name = '' if told else f'{type(error).__name__}: '
+        sys.exit(f'error: {name}{text} (MMLT_TRACEBACK=1 shows where)')
     except OSError as error:
         if error.errno not in {getattr(errno, name, None) for name in _DISK}:
             raise
@@ -150,6 +160,19 @@ def _told_by_mmlt(error: BaseException) -> bool:
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     last = frames[-1] if frames else None
     return bool(last and last.filename.startswith(package) and last.line.startswith('raise '))
+
+
+def _while_building(error: BaseException) -> bool:
+    """Whether mmengine was making something of a config: then a setting is to blame, as a rule.
+
+    A ``TypeError`` from the inside of what is made does not say of what; that of a call does.
+    """
+    if isinstance(error, TypeError) and '__init__()' not in str(error):
+        return False
+    return any(
+        f'{os.sep}mmengine{os.sep}' in frame.filename and frame.name.startswith('build')
+        for frame in traceback.extract_tb(error.__traceback__)
+    )
 
 
 _told = set()

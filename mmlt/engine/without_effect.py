@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from mmlt.config_file import type_name
 from mmlt.engine.bare_model import bare_model
 from mmlt.models.backbones import MultiExpertBackbone
+from mmlt.models.classifiers import TunedClassifier
 
 
 def faults(runner) -> Iterator[str]:
@@ -29,6 +30,30 @@ def faults(runner) -> Iterator[str]:
             'others would never be trained: take '
             f"head=dict(type='ExpertsHead', num_experts={number}, ...)"
         )
+    if isinstance(model, TunedClassifier):
+        yield from _tuner_faults(runner, model)
+
+
+def _tuner_faults(runner, model: TunedClassifier) -> Iterator[str]:
+    """What a frozen backbone forbids."""
+    if runner.cfg.get('activation_checkpointing'):
+        # A part is run without gradient, and again if its input has one. Behind frozen weights it
+        # has none (LoRA in the first block), and what leaves a part on another way than its output
+        # has lost it (AdaptFormer's branch).
+        yield (
+            f'activation_checkpointing may give {type(model.tuner).__name__} wrong gradients or '
+            'none, since what is before it is frozen: remove it; for less memory take '
+            "optim_wrapper.type='AmpOptimWrapper', or a smaller batch_size and "
+            'optim_wrapper.accumulative_counts'
+        )
+    hooks = [hook for hook in getattr(runner, 'hooks', ()) if hasattr(hook, 'ema_model')]
+    for hook in hooks if model.saved == 'trained' else ():
+        if hook.ema_model.module.backbone_sha256() != model.backbone_sha256():
+            yield (
+                f'{type(hook).__name__} averages on another backbone than the model has, for it '
+                'went to another device before the weights were loaded: give the hook no device, '
+                "or set model.saved='all'"
+            )
 
 
 def doubts(runner) -> Iterator[str]:

@@ -7,20 +7,25 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
 from forked import fork, status_of
+from mmengine.config import Config
+from mmengine.runner import Runner
 from mmpretrain.registry import MODELS
 from tiny_run import tiny_run
 
 from mmlt.analysis.files import write_per_class
 from mmlt.checkpoint import CheckpointError
+from mmlt.commands import run
 from mmlt.engine.guard import WorkDirInUse, guard_runner, guarded, resume_path
 from mmlt.engine.hooks import NonFiniteLossError, StrictLoadHook
 from mmlt.files import csv_text, disk_trouble, printable
 
+DIGITS = Path(__file__).parents[2] / 'configs/baselines/ce_resnet20_digits-lt.py'
 FULL = pytest.mark.skipif(not os.path.exists('/dev/full'), reason='/dev/full is of Linux')
 
 
@@ -112,6 +117,40 @@ def test_a_value_error_of_another_package_keeps_its_traceback():
         guarded(lambda: float('x'))
     with pytest.raises(TypeError, match='failed to unpack'):
         guarded(lambda: MODELS.build(HEAD | dict(num_classes=3, in_channels='4')))
+
+
+@pytest.mark.parametrize(
+    ('part', 'settings', 'said'),
+    [
+        ('train_cfg', dict(max_epoch=3), "unexpected keyword argument 'max_epoch'"),
+        ('train_dataloader', dict(batchsize=3), "unexpected keyword argument 'batchsize'"),
+        ('train_dataloader', dict(batch_size=0), 'ValueError: batch_size should be a positive'),
+        ('optim_wrapper', dict(optimizer=dict(lr=-1)), 'ValueError: Invalid learning rate: -1'),
+    ],
+)
+def test_a_setting_that_mmengine_or_torch_refuses_is_one_line(part, settings, said, tmp_path):
+    cfg = Config.fromfile(DIGITS)
+    cfg.work_dir = str(tmp_path)
+    cfg[part].update(settings)
+    if part == 'train_cfg':
+        del cfg.train_cfg['max_epochs']
+    text = end_of(lambda: Runner.from_cfg(cfg).train())
+    assert said in text
+    assert text.endswith('(MMLT_TRACEBACK=1 shows where)')
+
+
+def test_ctrl_c_is_one_line_and_ends_as_a_shell_expects():
+    def main():
+        raise KeyboardInterrupt
+
+    assert status_of(fork(guarded, main)) == -signal.SIGINT
+    assert status_of(fork(run, main)) == -signal.SIGINT
+
+
+def test_a_work_dir_that_is_a_file_is_one_line(tmp_path):
+    (tmp_path / 'ce.py').touch()
+    text = end_of(lambda: (tmp_path / 'ce.py').mkdir())
+    assert text == f'error: cannot write {tmp_path}/ce.py: File exists'
 
 
 def test_other_errors_keep_their_traceback():

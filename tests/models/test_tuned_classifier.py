@@ -2,12 +2,16 @@
 
 import copy
 import io
+import uuid
 
 import onnxruntime
 import pytest
 import torch
+from mmengine.dataset import DefaultSampler, pseudo_collate
+from mmengine.hooks import EMAHook, Hook
 from mmengine.model import ExponentialMovingAverage
 from mmengine.optim import build_optim_wrapper
+from mmengine.runner import Runner
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
@@ -45,6 +49,7 @@ def bases(tmp_path_factory):
         model = MODELS.build(dict(type='ImageClassifier', backbone=VIT))
         for parameter in model.parameters():
             parameter.data.normal_(std=0.3)
+            parameter.data.view(-1)[0] = -0.0  # an average makes another zero of it
         paths.append(folder / f'base{seed}.pth')
         torch.save(dict(state_dict=model.state_dict()), paths[-1])
     return paths
@@ -158,6 +163,134 @@ def test_copies_of_a_model_have_tuners_of_their_own(tuner, bases):
     torch.save(model, file)
     file.seek(0)
     assert torch.equal(predict(torch.load(file, weights_only=False)), predict(model))
+
+
+class Seen(Hook):
+    """The frozen backbones, and hashes, of the model and of its average, as they are validated."""
+
+    priority = 'LOW'  # after the EMAHook
+
+    def __init__(self):
+        self.frozen, self.hashes = [], set()
+
+    def before_val_epoch(self, runner):
+        average = next(h for h in runner.hooks if isinstance(h, EMAHook)).ema_model.module
+        for model in (runner.model, average):
+            self.frozen.append({k: value.clone() for k, value in model.frozen().items()})
+            self.hashes.add(model.backbone_sha256())
+
+
+GUARDED = dict(default_hooks=dict(idle_slot=dict(type='mmpretrain.IdleSlotHook')))
+
+
+def run(folder, base, ema, tuner='AdaptFormer', epochs=3, hooks=(), **options):
+    """A training of four images in two batches, with an EMA."""
+    images = [dict(inputs=255 * i, data_samples=s) for i, s in zip(IMAGES, SAMPLES)]
+    loader = dict(dataset=images, sampler=dict(type=DefaultSampler, shuffle=False), batch_size=2,
+                  collate_fn=pseudo_collate)  # fmt: skip
+    runner = Runner(
+        model=build(tuner, base=base, saved='trained'), work_dir=str(folder),
+        train_dataloader=loader, train_cfg=dict(by_epoch=True, max_epochs=epochs),
+        optim_wrapper=dict(constructor='mmpretrain.TrainedParametersConstructor',
+                           optimizer=dict(type='SGD', lr=0.1, momentum=0.9)),
+        val_dataloader=loader, val_cfg={},
+        val_evaluator=dict(type='mmpretrain.Accuracy'),
+        custom_hooks=[dict(type='EMAHook', **ema), *hooks],
+        default_scope='mmpretrain', experiment_name=uuid.uuid4().hex, log_level='ERROR', **options,
+    )  # fmt: skip
+    runner.train()
+
+
+@pytest.mark.parametrize(
+    'ema',
+    [
+        dict(momentum=0.3),
+        dict(momentum=0.3, update_buffers=True),
+        dict(momentum=0.3, begin_epoch=2),
+        dict(ema_type='StochasticWeightAverage', begin_epoch=2, update_buffers=True),
+    ],
+    ids=['ema', 'buffers', 'later', 'swa, later, buffers'],
+)
+def test_average_of_trained_parts_has_the_loaded_backbone(ema, bases, tmp_path):
+    base = {
+        name.removeprefix('backbone.'): value
+        for name, value in torch.load(bases[0])['state_dict'].items()
+    }
+    wanted = started(base=bases[0]).backbone_sha256()
+    seen = Seen()
+    run(tmp_path / 'unbroken', bases[0], ema, hooks=[seen])
+    assert len(seen.frozen) == 6
+    for frozen in seen.frozen:
+        assert frozen.keys() == base.keys()
+        assert all(torch.equal(value, base[name]) for name, value in frozen.items())
+    assert seen.hashes == {wanted}
+    whole = torch.load(tmp_path / 'unbroken/epoch_3.pth', weights_only=True)
+    for state, prefix in ((whole['state_dict'], ''), (whole['ema_state_dict'], 'module.')):
+        assert bytes(state[f'{prefix}backbone_sha256'].tolist()).hex() == wanted
+    averaged, last = (
+        whole[key][f'{prefix}tuner.adapters.0.up.weight']
+        for key, prefix in (('state_dict', ''), ('ema_state_dict', 'module.'))
+    )
+    assert not torch.equal(averaged, last)
+    run(tmp_path / 'broken', bases[0], ema, epochs=2)
+    last = str(tmp_path / 'broken/epoch_2.pth')
+    run(tmp_path / 'broken', bases[0], ema, hooks=[seen], load_from=last, resume=True)
+    assert seen.hashes == {wanted}
+    again = torch.load(tmp_path / 'broken/epoch_3.pth', weights_only=True)
+    for key in ('state_dict', 'ema_state_dict'):
+        torch.testing.assert_close(again[key], whole[key], rtol=0, atol=0)
+    fresh = build(base=bases[0], seed=5)
+    assert check_weights(fresh, whole, 'epoch_3.pth') == []
+    assert fresh.backbone_sha256() == wanted
+
+
+def test_average_keeps_the_hash_of_what_load_from_loaded(bases, tmp_path):
+    seen = Seen()
+    run(tmp_path, None, dict(momentum=0.3), hooks=[seen], load_from=str(bases[0]))
+    assert seen.hashes == {started(base=bases[0]).backbone_sha256()}
+
+
+class Moved(Hook):
+    """Gives the average tensors of its own before weights are loaded, as another device does."""
+
+    priority = 'LOW'
+
+    def before_run(self, runner):
+        next(h for h in runner.hooks if isinstance(h, EMAHook)).ema_model.double().float()
+
+
+def test_average_on_another_backbone_is_refused(bases, tmp_path):
+    with pytest.raises(ValueError, match='EMAHook averages on another backbone than the model has'):
+        run(tmp_path, bases[0], dict(), hooks=[Moved()], **GUARDED)
+
+
+def test_what_shares_a_backbone_does_not_change_it(bases):
+    model = build('LoRA', base=bases[0], saved='trained')
+    average = copy.deepcopy(model)
+    drawn = average.backbone_sha256()
+    model.to('cpu').init_weights()
+    assert average.backbone_sha256() == model.backbone_sha256() != drawn
+    train(model)
+    wanted = {name: value.clone() for name, value in model.frozen().items()}
+    average.load_state_dict(model.state_dict())
+    folded = MODELS.build(dict(type='ImageClassifier', backbone=VIT, head=HEAD)).eval()
+    folded.load_state_dict(average.fold_tuner())
+    torch.testing.assert_close(predict(folded), predict(model))
+    for moved in (copy.deepcopy(model), copy.deepcopy(build(base=bases[0], saved='trained'))):
+        moved.half()
+    assert all(torch.equal(value, wanted[name]) for name, value in model.frozen().items())
+    # With weights, or for checkpoints of everything, a copy is a copy.
+    for first in (model, build()):
+        second = copy.deepcopy(first).frozen()
+        assert all(v.data_ptr() != second[name].data_ptr() for name, v in first.frozen().items())
+
+
+@pytest.mark.parametrize('tuner', ['AdaptFormer', 'LoRA', 'SSF', 'VisualPrompts', 'BitFit'])
+def test_activation_checkpointing_is_refused(tuner, bases, tmp_path):
+    cfg = dict(activation_checkpointing=['backbone.layers.0'])
+    said = f'activation_checkpointing may give {tuner} wrong gradients or none'
+    with pytest.raises(ValueError, match=said):
+        run(tmp_path, bases[0], dict(), tuner, cfg=cfg, **GUARDED)
 
 
 def test_optimizer_holds_what_is_trained(bases):

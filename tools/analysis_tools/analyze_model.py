@@ -19,7 +19,7 @@ import mmlt  # noqa: F401  (registers everything)
 from mmlt.analysis import analyze
 from mmlt.commands import Options, run
 from mmlt.config_class_counts import add_class_counts, set_class_counts
-from mmlt.config_file import paths_fault, read_config
+from mmlt.config_file import merge_options, paths_fault, read_config
 
 
 def main(argv=None) -> None:
@@ -49,8 +49,7 @@ def main(argv=None) -> None:
     cfg = read_config(args.config)
     if args.class_counts:
         cfg = set_class_counts(cfg, args.class_counts)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, args.cfg_options)
     if not cfg.get(f'{args.split}_dataloader'):
         parser.error(f'{args.config} has no {args.split}_dataloader')
     page = analyze(

@@ -16,7 +16,7 @@ from mmengine.registry import init_default_scope
 import mmlt  # noqa: F401  (registers everything)
 from mmlt.analysis.loading import open_model
 from mmlt.commands import Options, run
-from mmlt.config_file import paths_fault, read_config
+from mmlt.config_file import merge_options, paths_fault, read_config
 from mmlt.deployment import export_onnx
 from mmlt.deployment.onnx_file import image_size
 
@@ -50,8 +50,7 @@ def main() -> None:
     """Export, then say what the file takes and how exact it is."""
     args = parse_args()
     cfg = read_config(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     model, loaded = open_model(cfg, args.checkpoint)
     size = tuple((args.size * 2)[:2]) if args.size else image_size(cfg)

@@ -12,7 +12,9 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from mmengine.runner.base_loop import BaseLoop
 from mmpretrain.registry import HOOKS
 
+from mmlt.checkpoint import CheckpointError
 from mmlt.engine.bare_model import bare_model
+from mmlt.engine.resumed_settings import differences, settings_of
 
 # [epoch, iteration], in the message hub. A name that began like 'val' would stand in each log line.
 VALIDATED = 'last_validation'
@@ -28,9 +30,15 @@ class ExactResumeHook(Hook):
     - The place in the epoch, of a checkpoint that :class:`StopSignalHook` wrote: the batches
       before it are drawn and passed over, and weights, optimizer and random numbers are set once
       more at the first one that is trained.
-    - The validation that was due when the checkpoint was written, if the run ended before it was
-      over: it is made up for before training goes on. It has its place in the curves, may give the
+    - The validation that was due when the checkpoint was written: it is made before training goes
+      on. It has its place in the curves, may give the
       best checkpoint, and a run that was killed in its last validation gets its last numbers.
+
+    The settings of the run are compared with those in the checkpoint: another model is refused,
+    other differences are a warning, as the optimizer and the schedules go on as they were.
+
+    Raises:
+        CheckpointError: The checkpoint is of a run whose model has other types.
 
     Example:
         ``default_hooks = dict(exact_resume=dict(type='ExactResumeHook'))``
@@ -72,6 +80,7 @@ class ExactResumeHook(Hook):
             return
         kept = {'gradients': checkpoint.get('gradients')}
         meta = checkpoint.get('meta', {})
+        _compare_settings(meta.get('cfg'), runner.cfg)
         if meta.get('batch'):
             names = ('state_dict', 'optimizer')
             kept |= {name: checkpoint[name] for name in names} | dict(meta=meta)
@@ -85,8 +94,8 @@ class ExactResumeHook(Hook):
             _set_gradients(bare_model(runner), self._resumed['gradients'])
         if 'meta' not in self._resumed and _lacks_validation(runner):
             print_log(
-                f'the run ended before the validation of epoch {runner.epoch}, iteration '
-                f'{runner.iter}: it is made up for',
+                f'the checkpoint was written before the validation of epoch {runner.epoch}, '
+                f'iteration {runner.iter}: it is made first',
                 logger='current',
             )
             runner.val_loop.run()
@@ -110,6 +119,36 @@ class ExactResumeHook(Hook):
                 run_iter(idx, data_batch)
 
         loop.run_iter = skipping
+
+
+def _compare_settings(text: str | None, cfg) -> None:
+    """Refuse the run of another method; tell other differences."""
+    # Through the same text: tuples are lists there, numbers are rounded alike.
+    before, now = settings_of(text), settings_of(cfg.pretty_text)
+    shared = before.keys() & now.keys()
+    found = list(differences({k: before[k] for k in shared}, {k: now[k] for k in shared}))
+    if not found:
+        return
+    lines = [f'{key} ({a!r} there, {b!r} here)' for key, a, b in found]
+    other = [
+        line
+        for line, (key, *_) in zip(lines, found)
+        if key.startswith('model.') and key.endswith('.type')
+    ]
+    if other:
+        raise CheckpointError(
+            f'the checkpoint is of a run of another model: {", ".join(other[:3])}; begin in '
+            'another --work-dir, or go on from its weights with --cfg-options load_from=CHECKPOINT '
+            'in the place of --resume'
+        )
+    more = f' and {len(lines) - 5} more' if len(lines) > 5 else ''
+    print_log(
+        f'resumed with other settings than those of the checkpoint: {", ".join(lines[:5])}{more}. '
+        'Rates, momentum, weight decay and schedules go on as the checkpoint has them; what else '
+        'differs is in force from here on',
+        logger='current',
+        level=logging.WARNING,
+    )
 
 
 def epoch_size(runner) -> dict:

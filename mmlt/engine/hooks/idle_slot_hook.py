@@ -1,4 +1,4 @@
-"""A slot that does nothing says so, once, with the likely cure."""
+"""A slot that does nothing says so, once, with what may help."""
 
 import logging
 
@@ -30,9 +30,9 @@ class IdleSlotHook(Hook):
         collapse (float): In (0, 1]. Defaults to 0.99.
 
     Raises:
-        ValueError: An argument outside its range; before training: a training set without a batch,
-            a ``data_preprocessor`` that the model does not take, several experts under a head of
-            one.
+        ValueError: An argument outside its range; before training: a run without an epoch, a
+            training set without a batch, a ``data_preprocessor`` that the model does not take,
+            several experts under a head of one, a tuner under activation checkpointing.
 
     Example:
         ``default_hooks = dict(idle_slot=dict(type='IdleSlotHook'))``
@@ -52,6 +52,8 @@ class IdleSlotHook(Hook):
             raise ValueError(fault)
         for text in doubts(runner):
             print_log(f'{text} (IdleSlotHook)', 'current', logging.WARNING)
+        if runner.max_iters < 1:
+            raise ValueError('train_cfg trains nothing: max_epochs or max_iters must be >= 1')
         self._length = len(runner.train_dataloader)
         self._when = min(self.epochs * self._length, runner.max_iters)
         while self._when <= runner.iter:  # of a resumed run
@@ -137,8 +139,9 @@ class IdleSlotHook(Hook):
         if number > 1 and mean > self.collapse:
             return [
                 f'{what} are the same (mean pairwise cosine {mean:.4f}): '
-                'the contrast loss is at its ceiling and stays there; the likely cure is a lower '
-                'rate (a third, a tenth) with a warm-up of some epochs'
+                'the contrast loss is at its ceiling and stays there; what may help is a lower '
+                'rate (a third, a tenth) with a warm-up of some epochs or, where classes are many, '
+                'a smaller loss_weight of this slot'
             ]
         return []
 

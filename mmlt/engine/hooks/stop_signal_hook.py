@@ -137,10 +137,9 @@ class StopSignalHook(Hook):
             states = all_gather_object(process_state(bare_model(runner)))
             path = self._save(runner, place | dict(process_states=states))
         self.after_train(runner)
-        unit = f'epoch {runner.epoch + 1}, iteration {runner.iter + 1}'
         print_log(
-            f'Stopped by {signal.Signals(signum).name} in {unit}; saved: {path}. To go on: the '
-            'same command with --resume',
+            f'Stopped by {signal.Signals(signum).name} {_where(runner, place)}; saved: {path}. To '
+            'go on: the same command with --resume',
             logger='current',
         )
         raise Stopped(signum)
@@ -157,6 +156,15 @@ class StopSignalHook(Hook):
         if is_main_process():
             write_whole(os.path.join(runner.work_dir, 'last_checkpoint'), path)
         return path
+
+
+def _where(runner, place: dict | None) -> str:
+    place = place or dict(epoch=runner.epoch, iter=runner.iter)
+    if not isinstance(runner.train_loop, EpochBasedTrainLoop):
+        return f'after iteration {place["iter"]}'
+    if 'batch' in place:
+        return f'in epoch {place["epoch"] + 1}, iteration {place["iter"]}'
+    return f'after epoch {place["epoch"]}'
 
 
 def _runs(loop, frame) -> bool:

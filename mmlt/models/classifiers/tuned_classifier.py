@@ -1,5 +1,6 @@
 """A classifier whose backbone stays as it was loaded; a tuner and the head are trained."""
 
+import copy
 import hashlib
 
 import torch
@@ -30,7 +31,8 @@ class TunedClassifier(ImageClassifier):
             ``VisualPrompts`` or ``LinearProbe``.
         saved (str): What checkpoints hold: 'all', or 'trained', without the frozen part of the
             backbone but with its SHA-256. They load on that backbone alone; where the model has
-            another yet, it is loaded from ``backbone.init_cfg``. Defaults to 'all'.
+            another yet, it is loaded from ``backbone.init_cfg``. A copy that is made before the
+            backbone is loaded, as an ``EMAHook`` makes it, shares it. Defaults to 'all'.
         **kwargs: ``backbone``, ``neck``, ``head``, ... of ``ImageClassifier``.
 
     Raises:
@@ -61,13 +63,28 @@ class TunedClassifier(ImageClassifier):
             parameter.requires_grad_(self.tuner.trains(name))
         self.tuner.attach(self.backbone)
         self.loaded = False  # whether anything was loaded into the backbone
-        self._hash = None
+        self._known_hash = []  # of the backbone, once known; models that share one share this list
         self.register_state_dict_post_hook(_leave_out_frozen)
+
+    def __deepcopy__(self, memo):
+        # An EMAHook copies the model before weights are loaded, and then copies what state dicts
+        # hold: what they leave out would stay in the copy as it was drawn.
+        if self.saved == 'trained' and not self.loaded:
+            memo[id(self._known_hash)] = self._known_hash
+            for name, value in self.backbone.state_dict(keep_vars=True).items():
+                if not self.tuner.trains(name):
+                    # The same numbers in a tensor of its own: the copy can be moved without it.
+                    shared = value.detach()
+                    parameter = isinstance(value, nn.Parameter)
+                    memo[id(value)] = nn.Parameter(shared, False) if parameter else shared
+        copied = memo[id(self)] = type(self).__new__(type(self))
+        copied.__setstate__(copy.deepcopy(vars(self), memo))
+        return copied
 
     def init_weights(self) -> None:
         """Load the backbone and say what is trained."""
         super().init_weights()
-        self._hash = None
+        self._known_hash.clear()
         self.loaded = self.loaded or pretrained_file(self.backbone) is not None
         print_log(self.describe(), logger='current')
 
@@ -89,6 +106,9 @@ class TunedClassifier(ImageClassifier):
         """Set the mode; the backbone stays in evaluation mode."""
         super().train(mode)
         self.backbone.eval()
+        if mode and self.loaded and self.saved == 'trained':
+            # Now: an EMA averages what is shared with itself, and of a -0.0 that makes a 0.0.
+            self.backbone_sha256()
         return self
 
     def extract_feat(self, inputs: torch.Tensor, stage: str = 'neck'):
@@ -117,6 +137,9 @@ class TunedClassifier(ImageClassifier):
         Raises:
             ValueError: A tuner that cannot be folded (AdaptFormer, VisualPrompts).
         """
+        for parameter in self.backbone.parameters():
+            parameter.data = parameter.data.clone()  # a copy of the model may share it
+        self._known_hash = []
         self.tuner.fold(self.backbone)
         self.tuner.let_go()
         self.tuner = _Folded()
@@ -133,17 +156,19 @@ class TunedClassifier(ImageClassifier):
 
     def backbone_sha256(self) -> str:
         """SHA-256 of what is frozen: names, shapes, dtypes and bytes, in the order of the names."""
-        if self._hash is None:
-            digest = hashlib.sha256()
-            for name, value in sorted(self.frozen().items()):
-                digest.update(f'{name} {value.dtype} {tuple(value.shape)}\n'.encode())
-                flat = value.detach().cpu().contiguous().flatten()
-                digest.update(flat.view(torch.uint8).numpy().tobytes())
-            self._hash = digest.hexdigest()
-        return self._hash
+        if self._known_hash:
+            return self._known_hash[0]
+        digest = hashlib.sha256()
+        for name, value in sorted(self.frozen().items()):
+            digest.update(f'{name} {value.dtype} {tuple(value.shape)}\n'.encode())
+            flat = value.detach().cpu().contiguous().flatten()
+            digest.update(flat.view(torch.uint8).numpy().tobytes())
+        if self.loaded:  # else it will be written over, perhaps by a model that shares it
+            self._known_hash.append(digest.hexdigest())
+        return digest.hexdigest()
 
     def _apply(self, fn, recurse: bool = True):
-        self._hash = None  # another dtype, perhaps
+        self._known_hash = []  # another dtype, perhaps, and shared no more
         return super()._apply(fn, recurse)
 
     def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
@@ -153,7 +178,7 @@ class TunedClassifier(ImageClassifier):
             self._check_backbone(bytes(wanted.tolist()).hex())
             state_dict |= {place + name: value for name, value in self.frozen().items()}
         elif any(key.startswith(place) for key in state_dict):
-            self._hash = None
+            self._known_hash.clear()
         self.loaded = self.loaded or any(key.startswith(place) for key in state_dict)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
@@ -167,11 +192,11 @@ class TunedClassifier(ImageClassifier):
             # A test does not initialise weights.
             self.backbone._is_init = False
             self.backbone.init_weights()
-            self._hash = None
+            self._known_hash.clear()
             if self.backbone_sha256() == wanted:
                 self.loaded = True
                 return
-            tried = f'that of model.backbone.init_cfg, {file}, is {self._hash[:16]}'
+            tried = f'that of model.backbone.init_cfg, {file}, is {self.backbone_sha256()[:16]}'
         raise CheckpointError(
             'the checkpoint holds a tuner and a head alone; they were trained on the backbone with '
             f'SHA-256 {wanted[:16]}..., but {tried}. Set '

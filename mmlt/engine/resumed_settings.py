@@ -1,0 +1,83 @@
+"""The settings of a resumed run against those that its checkpoint was written with."""
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+
+COMPARED = (
+    'model',
+    'data_preprocessor',
+    'optim_wrapper',
+    'param_scheduler',
+    'train_dataloader',
+    'randomness',
+)
+# How fast, or from where, not what.
+_IGNORED = {
+    'num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor', 'data_root',
+    'checkpoint', 'init_cfg', 'deterministic', 'diff_rank_seed',
+}  # fmt: skip
+
+
+def settings_of(text: str | None) -> dict:
+    """What is compared of the text of a config, as a checkpoint keeps it; nothing of it is run.
+
+    What is no plain value, such as a class of a new-style config, is left out.
+
+    Example:
+        >>> settings_of('a = 1\\nmodel = dict(type=\'X\', scale=3.0)')
+        {'model': {'type': 'X', 'scale': 3.0}}
+    """
+    try:
+        body = ast.parse(text).body if isinstance(text, str) else []
+    except SyntaxError:
+        return {}
+    found = {}
+    for node in body:
+        name = getattr(node.targets[0], 'id', None) if isinstance(node, ast.Assign) else None
+        if name in COMPARED:
+            try:
+                found[name] = _value(node.value)
+            except ValueError:
+                continue
+    return found
+
+
+def differences(before, now, place: str = '') -> Iterator[tuple[str, object, object]]:
+    """Dotted key, value of the checkpoint and value of now, where they differ.
+
+    Example:
+        >>> before = dict(optim_wrapper=dict(optimizer=dict(lr=0.1)))
+        >>> list(differences(before, dict(optim_wrapper=dict(optimizer=dict(lr=0.5)))))
+        [('optim_wrapper.optimizer.lr', 0.1, 0.5)]
+    """
+    pairs = _pairs(before, now)
+    if pairs is None:
+        if before != now:
+            yield place.rstrip('.'), before, now
+        return
+    for key, a, b in pairs:
+        if key not in _IGNORED:
+            yield from differences(a, b, f'{place}{key}.')
+
+
+def _pairs(before, now):
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        keys = dict.fromkeys([*before, *now])
+        return [(key, before.get(key), now.get(key)) for key in keys]
+    if _listed(before) and _listed(now) and len(before) == len(now):
+        return [(str(i), a, b) for i, (a, b) in enumerate(zip(before, now))]
+    return None
+
+
+def _listed(value) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _value(node):
+    if isinstance(node, ast.Call) and getattr(node.func, 'id', None) == 'dict' and not node.args:
+        return {word.arg: _value(word.value) for word in node.keywords}
+    if isinstance(node, ast.Dict):
+        return {ast.literal_eval(k): _value(v) for k, v in zip(node.keys, node.values)}
+    if isinstance(node, ast.List | ast.Tuple):
+        return [_value(item) for item in node.elts]
+    return ast.literal_eval(node)
