@@ -58,6 +58,9 @@ def parse_args() -> tuple[argparse.Namespace, Grid | None, list[str]]:
     args.config = args.config or str(Path(__file__).parents[1] / grid.config)
     if fault := paths_fault(args.config):
         parser.error(fault)
+    for word in args.cfg_options:
+        if word.find('=') < 1:
+            parser.error(f'argument --cfg-options: expected key=value, got {word!r}')
     args.work_dir = args.work_dir or str(Path('work_dirs', args.grid))
     args.rows = args.rows or list(grid.rows)
     for row in args.rows:
