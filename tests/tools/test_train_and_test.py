@@ -3,6 +3,7 @@
 import json
 import re
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -98,6 +99,29 @@ def test_train_ends_with_the_table_of_the_last_epoch(trained):
     logged = re.findall(r'Epoch\(val\) \[3\].*shot/all: ([\d.]+)', stdout)[-1]
     assert stdout.splitlines()[-1].split()[6] == f'{float(logged):.2f}'
     assert (work_dir / 'last_checkpoint').read_text().endswith('epoch_3.pth')
+
+
+def test_a_work_dir_that_holds_a_run_is_told_unless_it_is_resumed(trained, tmp_path):
+    told = 'holds a run already, whose files this one mixes with and writes over: --resume goes on'
+    assert told not in trained[1]
+    shutil.copy(trained[0] / 'epoch_2.pth', tmp_path)
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_2.pth'))
+    short = ['train_cfg.max_epochs=1', 'default_hooks.retraining.begin_epoch=0']
+    assert told not in train(tmp_path, '--resume').stdout
+    assert told in train(tmp_path, options=[*short, 'load_from=x.pth']).stdout
+
+
+@pytest.mark.parametrize(
+    ('options', 'said'),
+    [
+        (['train_cfg.max_epochs=0', 'param_scheduler=[]'], 'error: train_cfg trains nothing'),
+        (['trian_cfg.max_epochs=1'], "there is no 'trian_cfg', did you mean 'train_cfg'?"),
+    ],
+)
+def test_an_option_that_trains_nothing_or_is_mistyped_is_one_line(options, said, tmp_path):
+    result = train(tmp_path, options=options)
+    assert result.returncode == 1
+    assert said in result.stderr.splitlines()[-1]
 
 
 def test_test_repeats_the_numbers_of_training(trained, tmp_path):
@@ -212,6 +236,8 @@ def test_amp_trains_with_finite_losses(tmp_path):
         ('test.py CONFIG x.pth --out-item pred', '--out-item needs --out'),
         ('test.py CONFIG x.pth --out x.pkl --out-item metrics', 'that ends in .json'),
         ('train.py CONFIG --cfg-options model.head.scale 30', "key=value, got 'model.head.scale'"),
+        ('train.py CONFIG --amp --fast', '--amp is float16 and --fast bfloat16: take one of them'),
+        ('ablation_grid.py bce3s-table2 --cfg-options a.b', "expected key=value, got 'a.b'"),
         ('test.py CONFIG x.pth y.pth --out x.pkl', 'predictions are of one CHECKPOINT, got 2'),
         ('test.py CONFIG --per-class x.pth y.pth', '--per-class must end in .csv, got x.pth'),
         ('train_two_stage.py CONFIG x.py --work-dir w', 'STAGE2 x.py does not exist'),
