@@ -370,3 +370,12 @@ def test_batches_that_do_not_fit_are_refused():
     soft = torch.rand(N, K).softmax(1)
     with pytest.raises(ValueError, match='contrast needs one label an image'):
         class_queue()(class_batch(labels=soft))
+
+
+def test_the_key_is_of_the_view_that_the_companion_names_last():
+    zeros, ones = torch.zeros(1, 2), torch.ones(1, 2)
+    for views in ((0, 2), (2, 0)):
+        output = CompanionOutput(dict(zip(views, ((zeros,), (ones,)))))
+        assert output.key_view == views[1]
+        assert torch.equal(output.key, ones)
+        assert torch.equal(output.of_expert(0, 1).key, ones)

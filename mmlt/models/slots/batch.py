@@ -43,12 +43,12 @@ class CompanionOutput:
 
     @property
     def key_view(self) -> int:
-        """The last view that the companion saw."""
-        return max(self.features)
+        """The last of the companion's views, in the order in which it names them."""
+        return list(self.features)[-1]
 
     @property
     def key(self) -> torch.Tensor:
-        """Features (N, D) of the last view that the companion saw: what queues remember."""
+        """Features (N, D) of :attr:`key_view`: what queues remember."""
         return self.features[self.key_view][0]
 
     def of_expert(self, expert: int, number: int) -> 'CompanionOutput':
