@@ -125,7 +125,10 @@ def check_file(file) -> None:
         pickle.UnpicklingError, zipfile.BadZipFile, ...: what is wrong.
     """
     file.seek(0)
-    if file.read(4) == b'PK\x03\x04':
+    begin = file.read(4)
+    if not begin:
+        safe_pickle.refuse('it is empty (0 bytes)')
+    if begin == b'PK\x03\x04':
         _check_zip(file)
     else:
         _check_legacy(file)

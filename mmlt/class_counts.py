@@ -144,7 +144,7 @@ def _from_string(spec) -> list[int]:
     if not path.is_file():
         raise FileNotFoundError(
             f'class_counts file {name!r} does not exist; write it with '
-            'tools/dataset_converters/count_classes.py, or give one of the names ' + _KNOWN
+            '"python -m mmlt count_classes", or give one of the names ' + _KNOWN
         )
     try:
         counts = json.loads(path.read_text())

@@ -59,6 +59,12 @@ def test_every_hostile_file_is_refused_in_one_line_with_its_name(tried):
             assert name in error or 'the checkpoint' in error, (way, name, error)
 
 
+def test_an_empty_file_is_called_empty(tmp_path):
+    (tmp_path / 'zero.pth').touch()
+    with pytest.raises(checkpoint.CheckpointError, match=r'zero.pth .*: it is empty \(0 bytes\)$'):
+        checkpoint.load(tmp_path / 'zero.pth')
+
+
 def test_a_config_inside_a_checkpoint_is_never_run(tmp_path):
     """mmengine's Runner.resume parses meta['config'] as a config file, which is Python."""
     mark = tmp_path / 'was-here'

@@ -69,7 +69,7 @@ def test_reads_a_json_list(tmp_path):
     [
         ('imagenet', ValueError, r"unknown class_counts 'imagenet'.*'imagenet-lt'.*places-lt"),
         ('svhn-lt-if10', ValueError, "unknown class_counts 'svhn-lt-if10'"),
-        ('missing/counts.json', FileNotFoundError, 'missing/counts.json.*count_classes.py'),
+        ('missing/counts.json', FileNotFoundError, 'missing/counts.json.*mmlt count_classes'),
         ([], ValueError, 'class_counts is empty'),
         ([3, 0], ValueError, 'class 1 has 0 training images'),
         ([-2, 3], ValueError, 'class 0 has -2'),

@@ -5,6 +5,7 @@ The folder is one that tools/dataset_converters/split_folder.py made.
 
 import argparse
 import os
+import shlex
 from pathlib import Path
 
 import mmlt  # noqa: F401  (registers everything)
@@ -70,7 +71,7 @@ def main() -> None:
     pooled = 'averaged over the image' if backbone.pooled else 'as the backbone gives them'
     print(f'{args.out}: {args.method} on {backbone.source}, {backbone.parameters / 1e6:.1f} M '
           f'parameters, {backbone.width} features, {pooled}')  # fmt: skip
-    print(f'next: python tools/check.py {args.out}')
+    print(f'next: python -m mmlt check {shlex.quote(str(args.out))}')
 
 
 if __name__ == '__main__':

@@ -5,15 +5,19 @@ counts are needed: names and counts stand in the checkpoint.
 """
 
 import argparse
+import contextlib
 import csv
 import io
+import logging
 import sys
 from pathlib import Path
+
+from mmengine.logging import MMLogger
 
 import mmlt  # noqa: F401  (registers everything)
 from mmlt.analysis.predictor import Predictor, find_images
 from mmlt.commands import Options, run
-from mmlt.config_file import paths_fault, read_config
+from mmlt.config_file import merge_options, paths_fault, read_config
 from mmlt.files import csv_text, printable, write_whole
 
 
@@ -43,11 +47,11 @@ def main() -> None:
     """Predict, then write a line an image."""
     args = parse_args()
     images, unread = find_images(args.images)
-    cfg = read_config(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
-    predictor = Predictor(cfg, args.checkpoint, args.device)
-    rows, faults = predictor(images, args.topk, args.batch_size)
+    with _told_on_stderr():
+        cfg = read_config(args.config)
+        merge_options(cfg, args.cfg_options)
+        predictor = Predictor(cfg, args.checkpoint, args.device)
+        rows, faults = predictor(images, args.topk, args.batch_size)
     faults = unread + faults
     file = io.StringIO(newline='')
     write = csv.writer(file).writerow
@@ -64,6 +68,16 @@ def main() -> None:
         print(f'skipped {printable(path)}: {printable(reason)}', file=sys.stderr)
     if faults:
         sys.exit(f'error: {len(faults)} of {len(faults) + len(rows)} images could not be read')
+
+
+@contextlib.contextmanager
+def _told_on_stderr():
+    """Send what others print and log to stderr: stdout is a table that the next program reads."""
+    for handler in MMLogger.get_current_instance().handlers:
+        if type(handler) is logging.StreamHandler:
+            handler.setStream(sys.stderr)
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
 
 
 if __name__ == '__main__':

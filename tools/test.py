@@ -11,14 +11,13 @@ import math
 import os
 from copy import deepcopy
 
-import mmengine
 import numpy as np
 from _cli import base_parser, load_config
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 
 import mmlt  # noqa: F401  (registers everything, before a Runner is built)
-from mmlt.config_file import paths_fault
+from mmlt.config_file import merge_options, paths_fault
 from mmlt.datasets import describe_images
 from mmlt.engine.augmented_test import with_tta
 from mmlt.engine.console import build_runner
@@ -43,8 +42,8 @@ def parse_args():
         metavar='FILE',
         help='.json: the metrics: {metric: value} of one checkpoint, {"rows": {checkpoint: '
         '{metric: value}}, "mean": ..., "std": ...} of several; with TTA {"no TTA": ..., '
-        '"flip TTA": ...} of these. .pkl: the predictions of one checkpoint, with TTA those of the '
-        'last row',
+        '"flip TTA": ...} of these; what has no value is null. .pkl: the predictions of one '
+        'checkpoint, with TTA those of the last row',
     )
     parser.add_argument(
         '--out-item',
@@ -101,8 +100,7 @@ def merge_args(cfg, args):
         cfg.test_cfg.fp16 = True
     # Every loader runs once: workers that outlive it would add up.
     cfg.test_dataloader.persistent_workers = False
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, args.cfg_options)
     evaluator = cfg.test_evaluator
     metrics = [evaluator] if isinstance(evaluator, dict) else evaluator
     if args.per_class and not any('ShotAccuracy' in str(metric['type']) for metric in metrics):
@@ -198,7 +196,9 @@ def main():
     print_report(table)
     if args.out_item == 'metrics':
         report = report if len(modes) > 1 else report['no TTA']
-        write_whole(args.out, mmengine.dump(report, file_format='json'))
+        from mmlt.analysis.files import write_json  # a second of imports that few tests need
+
+        write_json(args.out, report)
     if args.per_class:
         write_per_class(args.per_class, shot, accuracies)
 

@@ -24,7 +24,8 @@ MEASURES = {
     'classifier_separability': 'classifier separability',
 }
 PICTURES = CAPTIONS | {
-    'per_class_accuracy': 'Moving average of the accuracy over the classes, by training images.',
+    'per_class_accuracy': 'Accuracy by training images: of each class, or, of more than 20, its '
+    'moving average over the classes.',
     'separability': "How far the features of a class stand from the other classes' means, minus "
     'the mean of their own class: near 50 by construction. BCE3S, eq. 15, figs. 2 and 7.',
     'separability_global': 'The same, minus the mean of the class means: a reading of this '

@@ -15,9 +15,16 @@ FACTS = ('label', 'name', 'train_images', 'shot_group', 'test_images')
 
 
 def write_json(path: Path, content) -> None:
-    """Write JSON that every reader takes: NaN, and what is infinite, is null."""
+    """Write JSON that every reader takes: NaN, and what is infinite, is null.
+
+    Args:
+        path (Path): the file.
+        content: dicts, lists, numbers, text; tensors and arrays become lists.
+    """
 
     def plain(part):
+        if hasattr(part, 'tolist'):
+            part = part.tolist()
         if isinstance(part, dict):
             return {key: plain(value) for key, value in part.items()}
         if isinstance(part, list | tuple):

@@ -8,7 +8,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmpretrain.registry import MODELS
 
-from mmlt.checkpoint import TRAINING_ONLY, check_weights
+from mmlt.checkpoint import TRAINING_ONLY, CheckpointError, check_weights
 from mmlt.class_counts import load_class_counts
 from mmlt.models.classifiers.tuned_classifier import BACKBONE_HASH
 
@@ -42,7 +42,13 @@ def open_model(cfg: Config, checkpoint: str):
     if BACKBONE_HASH not in state:  # the checkpoint of a tuner needs its backbone
         model.get('backbone', {}).pop('init_cfg', None)
     counts = state.get('head.class_counts', state.get('head.experts.0.class_counts'))
-    if counts is not None and (named := model.get('head', {}).get('class_counts')) is not None:
+    head = model.get('head') or {}
+    if counts is not None and len(counts) != head.get('num_classes', len(counts)):
+        raise CheckpointError(
+            f'checkpoint {checkpoint} has {len(counts)} classes, the config {head.num_classes}: '
+            'they do not belong together'
+        )
+    if counts is not None and (named := head.get('class_counts')) is not None:
         try:
             load_class_counts(named)
         except FileNotFoundError as error:

@@ -1,5 +1,7 @@
 """The page of a report, and the pictures on it."""
 
+import math
+
 from mmlt.analysis.files import number
 from mmlt.analysis.model_outputs import ACCURACIES
 from mmlt.functional import separability_matrix
@@ -106,7 +108,10 @@ def page(title: str, report: dict, pngs: dict[str, bytes]) -> str:
     )  # fmt: skip
     intervals = report['accuracy_intervals']
     cells_of = (intervals.get(name, (None, None)) for name in ACCURACIES)
-    cells_of = ('' if low is None else f'{low:.1f} to {high:.1f}' for low, high in cells_of)
+    cells_of = (
+        '' if low is None else '-' if math.isnan(low) else f'{low:.1f} to {high:.1f}'
+        for low, high in cells_of
+    )  # fmt: skip
     accuracy.rows.append(['95% interval', *cells_of])
     labels = {
         'compactness': 'compactness (%), BCE3S eq. 14',

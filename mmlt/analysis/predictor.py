@@ -1,6 +1,7 @@
 """Names and scores of single photos, by mmpretrain's inferencer."""
 
 import copy
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -83,9 +84,11 @@ class Predictor:
                 good.append(str(path))
         rows = []
         if good:
-            for path, result in zip(good, self.inferencer(good, batch_size=batch_size)):
-                scores = torch.as_tensor(result['pred_scores'])
-                best, labels = scores.topk(topk)
+            # Step by step, as the inferencer's own call draws a progress bar on stdout.
+            batches = self.inferencer.preprocess(good, batch_size)
+            results = chain.from_iterable(map(self.inferencer.forward, batches))
+            for path, result in zip(good, results, strict=True):
+                best, labels = result.pred_score.cpu().topk(topk)
                 names = [self.classes[k] for k in labels.tolist()]
                 rows.append((path, list(zip(names, best.tolist()))))
         return rows, faults

@@ -101,9 +101,7 @@ def read_classes(data_root) -> list[str]:
     """
     path = Path(data_root).expanduser() / 'classes.txt'
     if not path.is_file():
-        raise FileNotFoundError(
-            f'{path} does not exist: write it with tools/dataset_converters/split_folder.py'
-        )
+        raise FileNotFoundError(f'{path} does not exist: "python -m mmlt split_folder" writes it')
     names = path.read_text(encoding='utf-8').splitlines()
     names = names[:-1] if names and not names[-1] else names
     twice = {name for name in names if names.count(name) > 1}

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -167,6 +167,27 @@ def check_out(source: Path, out: Path) -> None:
         raise FileExistsError(f'{out} exists: move it away, or choose another --out')
 
 
+def refuse_parts(folders: Sequence[Path]) -> None:
+    """Refuse train, val, test and the like where class folders are expected.
+
+    Args:
+        folders (Sequence[Path]): of one folder, >= 1.
+
+    Raises:
+        ValueError: All are named as parts of a split.
+
+    Example:
+        >>> refuse_parts([Path('photos/cat'), Path('photos/test')])
+    """
+    names = [path.name for path in folders]
+    if set(map(str.lower, names)) <= _SPLIT_NAMES:
+        train = [path for path in folders if path.name.lower().startswith('train')]
+        raise ValueError(
+            f'{folders[0].parent} holds the folders {_some(names)}: it is split already, or these '
+            f'are no classes; name a folder of class folders, such as {(train or folders)[0]}'
+        )
+
+
 def _find(source: Path) -> tuple[dict[str, list[str]], list, list[str]]:
     source = Path(source)
     if not source.is_dir():
@@ -179,13 +200,8 @@ def _find(source: Path) -> tuple[dict[str, list[str]], list, list[str]]:
                 if p.is_file() and p.name.lower().endswith(READ + UNREAD)]  # fmt: skip
     if not folders:
         raise ValueError(f'{source} holds no folders, expected one a class')
-    names = [path.name for path in folders]
-    if set(map(str.lower, names)) <= _SPLIT_NAMES:
-        raise ValueError(
-            f'{source} holds the folders {_some(names)}: it is split already, or these are no '
-            f'classes; name a folder of class folders, such as {folders[0]}'
-        )
-    _check_names(names)
+    refuse_parts(folders)
+    _check_names([path.name for path in folders])
     found = {folder.name: _photos(source, folder, skipped) for folder in folders}
     empty = [name for name, paths in found.items() if not paths]
     if empty:

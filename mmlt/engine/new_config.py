@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,10 +54,11 @@ def look_at(data: Path) -> Photos:
     wrong = [k for k, count in enumerate(counts) if count != found['train'][k]]
     if wrong:
         k = wrong[0]
+        source, target = (shlex.quote(str(data / name)) for name in ('train', 'counts.json'))
         raise ValueError(
             f'{data / "counts.json"} has {counts[k]} images of {names[k]!r}, {data / "train"} has '
             f'{found["train"][k]}: were images moved? Split anew, or '
-            f'count_classes.py {data / "train"} --out {data / "counts.json"} --overwrite'
+            f'python -m mmlt count_classes {source} --out {target} --overwrite'
         )
     return Photos(counts, sum(found['val']) > 0, min(found['val']) == 0, min(found['test']) == 0)
 
@@ -143,18 +145,19 @@ def _count(folder: Path, names: list[str]) -> list[int]:
 def _header(out, method, backbone, photos, size, epochs, rate) -> str:
     counts = photos.counts
     chosen = 'the validation images' if photos.has_val else 'the test images (set some aside!)'
+    name = shlex.quote(out.name)
     return f"""\
 # {METHODS[method]}; {backbone.source}, {size} x {size} pixels, {epochs} epochs.
 # {len(counts)} classes, {sum(counts)} training images, {max(counts)} to {min(counts)} a class.
-# Written by tools/new_config.py; change it as you like.
+# Written by "python -m mmlt new_config"; change it as you like. In the folder of this file:
 #
-#   python tools/check.py {out.name}
-#   python tools/train.py {out.name}
+#   python -m mmlt check {name}
+#   python -m mmlt train {name}
 #
 # Nothing here was tuned on your photos. What to try first, looking at {chosen}:
 # the rate, three times as much and a third, and twice the epochs:
 #
-#   python tools/train.py {out.name} --work-dir work_dirs/rate3 \\
+#   python -m mmlt train {name} --work-dir work_dirs/rate3 \\
 #       --cfg-options optim_wrapper.optimizer.lr={3 * rate:g}
 """
 

@@ -76,9 +76,12 @@ def _results(records: list[dict]) -> list[dict]:
     found = []
     for (_, _, augmentation, precision, draw), group in groups.items():
         options, origin = _options(group[0]), _origin(group[0])
+        values = {name: [r['last'][key] for r in group] for name, key in _METRICS.items()}
+        # A group of classes that the draw does not have is no number: null in a record.
         metrics = {
-            name: round(statistics.mean(record['last'][key] for record in group), 2)
-            for name, key in _METRICS.items()
+            name: round(statistics.mean(numbers), 2)
+            for name, numbers in values.items()
+            if all(number is not None and number == number for number in numbers)
         }
         if len(group) > 1:
             spread = statistics.stdev(record['last']['shot/all'] for record in group)

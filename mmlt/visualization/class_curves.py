@@ -8,7 +8,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mmlt.visualization.inputs import as_models, as_values
-from mmlt.visualization.ranked_classes import RankedClasses, moving_average, window_of
+from mmlt.visualization.ranked_classes import (
+    NAMED_CLASSES,
+    RankedClasses,
+    moving_average,
+    window_of,
+)
 from mmlt.visualization.style import (
     GROUP_COLORS,
     GROUP_MARKERS,
@@ -36,7 +41,8 @@ def draw_class_accuracy(
 ) -> Figure:
     """Draw the accuracy of each class, with a moving average over the classes and group means.
 
-    Of several models only the moving averages are drawn.
+    Of several models only the lines are drawn; up to 20 classes they are the accuracies themselves,
+    with a mark for each class.
 
     Args:
         accuracy: In percent, (K,), NaN for a class without test images: as
@@ -44,7 +50,8 @@ def draw_class_accuracy(
         class_counts: Training images of each class, >= 0, (K,).
         title: Dataset and checkpoint; the line below the heading.
         class_names: Name of each class, shown up to 20 classes. Defaults to None: the labels.
-        window: Classes that are averaged, odd. Defaults to None: about a twentieth of them.
+        window: Classes that are averaged, odd; 1: none. Defaults to None: 1 for several models of
+            up to 20 classes, else about a twentieth of them.
         many: 'many' are the classes with more images than this.
         few: 'few' are the classes with fewer images than this.
 
@@ -62,9 +69,13 @@ def draw_class_accuracy(
         name: as_values(values, (len(classes),), 'accuracy', 0, 100)[classes.order]
         for name, values in as_models(accuracy, 'accuracy').items()
     }
+    named = len(classes) <= NAMED_CLASSES
+    if window is None and len(models) > 1 and named:
+        window = 1
     window = _checked_window(window, len(classes))
     average = f'moving average over {window} classes'
-    note = f'lines: {average}' if len(models) > 1 else ''
+    note = f'lines: {average}' if len(models) > 1 and window > 1 else ''
+    marker = dict(marker='o', ms=4) if window == 1 and named else {}
     fig = new_figure('Accuracy of each class', '; '.join(filter(None, (title, note))))
     axes = fig.add_subplot()
     groups = classes.set_x_axis(axes)
@@ -72,7 +83,8 @@ def draw_class_accuracy(
     lines = []
     for (name, values), look in zip(models.items(), model_styles(list(models)).values()):
         label = f'{name}: mean {_mean(values):.1f} %' if len(models) > 1 else average
-        lines += axes.plot(classes.ranks, moving_average(values, window), **look, label=label)
+        averages = moving_average(values, window)
+        lines += axes.plot(classes.ranks, averages, **look, **marker, label=label)
     if len(models) == 1:
         groups = _draw_groups(axes, classes, *models.values())
         lines.append(Line2D([], [], color='#555555', ls='--', lw=1.3, label='mean of the group'))
@@ -144,7 +156,7 @@ def draw_class_curves(
                 classes.ranks, part, s=3, lw=0, alpha=0.2, color=look['color'], rasterized=True
             )
         label = f'{name}: ' * bool(name) + f'{_mean(part):.2f} ± {_std(part):.2f}'
-        marker = dict(marker='o', ms=4) if len(classes) <= 20 else {}
+        marker = dict(marker='o', ms=4) if len(classes) <= NAMED_CLASSES else {}
         lines += axes.plot(
             classes.ranks, moving_average(part, window) if window > 1 else part,
             **look, **marker, label=label,

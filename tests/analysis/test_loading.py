@@ -2,12 +2,14 @@
 
 import json
 
+import pytest
 import torch
 from mmengine.config import Config
 from mmpretrain.registry import MODELS
 
 import mmlt  # noqa: F401
 from mmlt.analysis.loading import open_model
+from mmlt.checkpoint import CheckpointError
 
 MODEL = dict(
     type='ImageClassifier',
@@ -46,3 +48,18 @@ def test_a_file_on_another_machine_is_replaced_by_the_checkpoint(tmp_path):
     for experts in (False, True):
         found = opened(tmp_path, str(tmp_path / 'nowhere.json'), experts)
         torch.testing.assert_close(found, torch.tensor([50, 20, 5]) / 75)
+
+
+@pytest.mark.parametrize('here', [True, False])
+def test_a_checkpoint_of_other_classes_is_named(tmp_path, here):
+    path, counts = tmp_path / 'model.pth', tmp_path / 'counts.json'
+    head = dict(MODEL['head'], class_counts=[50, 20, 5])
+    torch.save(dict(state_dict=MODELS.build(dict(MODEL, head=head)).state_dict(), meta={}), path)
+    if here:
+        counts.write_text('[9, 8, 7, 6]')
+    head = dict(head, num_classes=4, class_counts=str(counts))
+    with pytest.raises(CheckpointError) as caught:
+        open_model(Config(dict(model=dict(MODEL, head=head))), str(path))
+    assert str(caught.value) == (
+        f'checkpoint {path} has 3 classes, the config 4: they do not belong together'
+    )

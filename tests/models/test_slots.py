@@ -296,9 +296,14 @@ def test_the_configs_class_counts_count(messages):
     fresh = build(joint=dict(type='BalancedSoftmaxLoss'), class_counts=all_images)
     torch.testing.assert_close(stage2.loss_module.shift, fresh.loss_module.shift)
     assert [line for line in messages() if 'class_counts:' in line] == [
-        "class_counts: the config's count (4 classes, 180 images), the checkpoint's differ "
-        '(4 classes, 140 images)'
+        "class_counts: the config's count, the checkpoint's differ: class 0 has "
+        f'{COUNTS[0] + 10} images in the config, {COUNTS[0]} in the checkpoint'
     ]
+    swapped = [*COUNTS[:2], COUNTS[3], COUNTS[2]]
+    build(class_counts=swapped).load_state_dict(build().state_dict())
+    assert messages()[-1].endswith(
+        f'class 2 has {COUNTS[3]} images in the config, {COUNTS[2]} in the checkpoint'
+    )
 
 
 def test_a_checkpoints_class_counts_are_taken_where_the_config_has_none():

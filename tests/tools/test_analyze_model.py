@@ -3,6 +3,7 @@
 import csv
 import importlib
 import json
+import math
 import sys
 from html.parser import HTMLParser
 
@@ -19,6 +20,7 @@ from PIL import Image
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from mmlt.analysis import build_loader, give_to_backends
+from mmlt.analysis.model_page import page
 from mmlt.datasets import DigitsLT
 from mmlt.functional import classifier_separability
 
@@ -234,6 +236,16 @@ def test_the_page_says_where_the_model_is_wrong(report):
         assert 0 <= low <= values['accuracy'][group] <= high <= 100
     assert 'training set' in (report / 'class_counts.svg').read_text()
     assert 'test split' not in (report / 'class_counts.svg').read_text()
+
+
+def test_a_group_without_classes_has_a_dash_for_its_interval(report, tmp_path):
+    values = values_of(report)
+    values['accuracy']['few'] = math.nan
+    values['accuracy_intervals']['few'] = (math.nan, math.nan)
+    (tmp_path / 'page.html').write_text(page('title', values, {}))
+    accuracy, interval = (row[3] for row in Page(tmp_path / 'page.html').rows[1:3])
+    assert accuracy == interval == '-'
+    assert 'nan' not in (tmp_path / 'page.html').read_text()
 
 
 def test_a_page_of_all_classes_sorts(report):

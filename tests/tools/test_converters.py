@@ -305,6 +305,21 @@ def test_count_classes_counts_what_photo_folder_reads(tool, tmp_path):
     assert load_class_counts(data / 'counts.json') == [2, 1]
 
 
+def test_count_classes_refuses_the_parts_of_a_split(tool, tmp_path, capsys):
+    for part in ('test', 'train', 'val'):
+        (tmp_path / part / 'cat').mkdir(parents=True)
+        (tmp_path / part / 'cat' / 'a.png').touch()
+    words = [str(tmp_path), '--out', str(tmp_path / 'counts.json')]
+    with pytest.raises(ValueError, match='is split already.* a folder of class folders, .*/train$'):
+        tool('count_classes')(words)
+    assert not (tmp_path / 'counts.json').exists()
+    (tmp_path / 'dog').mkdir()  # among other classes it is a name as any other
+    (tmp_path / 'dog' / 'a.png').touch()
+    tool('count_classes')(words)
+    assert load_class_counts(tmp_path / 'counts.json') == [1, 1, 1, 1]
+    assert 'the 4 images were counted by their names, not read' in capsys.readouterr().out
+
+
 def test_counts_are_never_written_over_what_is_counted(tool, tmp_path, capsys):
     (tmp_path / 'list.txt').write_text('a.jpg 0\nb.jpg 1\n')
     for out in ('list.txt', 'counts.txt'):

@@ -6,6 +6,7 @@ import io
 import os
 import re
 import runpy
+import shlex
 import shutil
 import sys
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from mmpretrain.registry import MODELS
 from PIL import Image
 
 import mmlt  # noqa: F401
+from mmlt.__main__ import tools
 from mmlt.engine.backbones import find_backbone
 from mmlt.engine.new_config import METHODS, config_text
 
@@ -138,6 +140,17 @@ def test_predict_names_what_the_test_names(folder, tmp_path):
     tested = tool('test', folder / 'mine.py', folder / 'run/epoch_3.pth', '--work-dir', tmp_path)
     accuracy = tested.stdout.splitlines()[-1].split()[-4]
     assert float(accuracy) == pytest.approx(right, abs=0.01), tested.stdout
+
+
+def test_predict_prints_a_table_and_nothing_else(folder):
+    words = [folder / 'mine.py', folder / 'run/epoch_3.pth', folder / 'photos', '--topk', 2]
+    found = command(sys.executable, 'tools/predict.py', *words)
+    assert found.returncode == 0, found.stderr
+    head, *rows = csv.reader(io.StringIO(found.stdout))
+    assert head == ['image', 'class_1', 'score_1', 'class_2', 'score_2']
+    assert [len(row) for row in rows] == [5] * 40
+    assert {row[1] for row in rows} <= set(NAMES)
+    assert 'Loads checkpoint' in found.stderr
 
 
 @pytest.mark.parametrize('mode', ['L', 'CMYK', 'P', 'RGBA', '1'])
@@ -307,7 +320,27 @@ def test_a_config_is_not_overwritten_and_a_folder_must_be_a_split_one(folder, tm
     found = tool('new_config', folder / 'data/mine', '--out', folder / 'mine.py')
     assert 'choose another --out' in found.stderr
     found = tool('new_config', folder / 'photos', '--out', tmp_path / 'x.py')
-    assert 'write it with tools/dataset_converters/split_folder.py' in found.stderr
+    assert '"python -m mmlt split_folder" writes it' in found.stderr
+
+
+def test_the_next_step_is_a_line_to_paste(folder, tmp_path):
+    data, out = tmp_path / "my bird's" / 'data', tmp_path / "my bird's" / 'mine.py'
+    split = tool('dataset_converters/split_folder', folder / 'photos', '--out', data,
+                 '--test-per-class', 3)  # fmt: skip
+    words = shlex.split(split.stdout.splitlines()[-1].removeprefix('next: '))
+    assert words[:5] == ['python', '-m', 'mmlt', 'new_config', str(data)]
+    new = tool('new_config', data, *words[5:-1], out, '--backbone', 'CifarResNet',
+               '--backbone-options', 'depth=20')  # fmt: skip
+    words = shlex.split(new.stdout.splitlines()[-1].removeprefix('next: '))
+    assert words == ['python', '-m', 'mmlt', 'check', str(out)]
+    named = re.findall(r'-m mmlt (\w+)', split.stdout + new.stdout + out.read_text())
+    assert {'new_config', 'check', 'train'} <= set(named) <= set(tools())
+    assert 'python tools/' not in out.read_text()
+    (data / 'counts.json').write_text('[1, 2, 3]')
+    found = tool('new_config', data, '--out', tmp_path / 'x.py')
+    words = shlex.split(found.stderr.split('Split anew, or ')[1])
+    assert words == ['python', '-m', 'mmlt', 'count_classes', str(data / 'train'), '--out',
+                     str(data / 'counts.json'), '--overwrite']  # fmt: skip
 
 
 @pytest.mark.parametrize('method', METHODS)

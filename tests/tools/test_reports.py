@@ -140,6 +140,18 @@ def test_the_classes_are_written_with_their_accuracy_in_every_row(reported):
         assert [float(k[row]) for k in classes] == pytest.approx(accuracy.tolist(), abs=1e-4)
 
 
+def test_a_group_without_classes_is_null_in_the_json(validated, tmp_path):
+    config = MORE_METRICS.replace('many=113', 'many=1000')
+    out = tmp_path / 'metrics.json'
+    result = run_test(config, tmp_path, str(validated[0] / 'epoch_3.pth'), '--out', str(out))
+    assert result.returncode == 0, result.stderr
+    written = json.loads(out.read_text(), parse_constant=pytest.fail)  # NaN is no JSON
+    assert written['shot/many'] is None
+    cells = ['-', *(f'{written[f"shot/{name}"]:.2f}' for name in COLUMNS[1:])]
+    assert cells == table(result.stdout)['no TTA']
+    assert len(written['confusion_matrix/result']) == 10
+
+
 def test_without_shot_accuracy_there_are_the_scalars_only(validated, tmp_path):
     result = run_test(OWN_METRICS, tmp_path, str(validated[0] / 'epoch_3.pth'))
     assert result.returncode == 0, result.stderr

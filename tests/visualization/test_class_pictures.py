@@ -128,6 +128,20 @@ def test_accuracies_of_several_models_are_lines_only(num_classes):
     assert fig.texts[1].get_text() == 'CIFAR; lines: moving average over 5 classes'
 
 
+def test_few_classes_of_several_models_are_drawn_as_they_are():
+    accuracy = np.array([0.0, 100.0, 50.0, np.nan, 20.0, 90.0])
+    fig = draw_class_accuracy({'CE': accuracy, 'BCE3S': accuracy[::-1]}, [9, 8, 7, 6, 5, 4], 'six')
+    lines = fig.axes[0].lines
+    np.testing.assert_array_equal(lines[0].get_ydata(), accuracy)
+    np.testing.assert_array_equal(lines[1].get_ydata(), accuracy[::-1])
+    assert {line.get_marker() for line in lines} == {'o'}
+    assert fig.texts[1].get_text() == 'six'
+    models = {name: np.arange(21.0) for name in ('CE', 'BCE3S')}
+    fig = draw_class_accuracy(models, np.arange(21, 0, -1))
+    assert fig.texts[1].get_text() == 'lines: moving average over 3 classes'
+    assert {line.get_marker() for line in fig.axes[0].lines} == {'None'}
+
+
 @pytest.mark.parametrize('num_classes', SIZES)
 def test_curves_have_mean_and_deviation_over_the_classes_that_have_a_value(num_classes):
     counts = counts_of(num_classes)

@@ -25,6 +25,7 @@ from mmlt.datasets.image_check import READ, is_photo
 from mmlt.datasets.inaturalist import read_coco_labels
 from mmlt.datasets.path_label_list import read_path_label_list
 from mmlt.datasets.photo_folder import read_classes, visible
+from mmlt.datasets.photo_split import refuse_parts
 
 
 def main(argv=None) -> None:
@@ -59,6 +60,8 @@ def count_folder(src: Path) -> list[int]:
         print(f'labels: places in {src.parent / "classes.txt"}')
     if not folders:
         raise ValueError(f'{src} holds no folders, expected one a class')
+    if counted is is_image:  # a classes.txt says that they are classes, whatever their names
+        refuse_parts(folders)
     counts, bar = [], Percent(len(folders))
     for folder in folders:
         found = visible(folder) if counted is is_photo else folder.rglob('*')
@@ -69,6 +72,10 @@ def count_folder(src: Path) -> list[int]:
             )
         bar.update(len(counts))
     bar.close()
+    print(
+        f'the {sum(counts)} images were counted by their names, not read: '
+        'split_folder.py --check-images finds those that cannot be'
+    )
     return counts
 
 

@@ -12,6 +12,7 @@ import argparse
 import csv
 import io
 import json
+import shlex
 from pathlib import Path
 
 from converter_utils import Percent, describe_counts, existing, run
@@ -109,7 +110,8 @@ def report(args, split) -> None:
         print(f'{len(split.skipped)} files were left out, all in {args.out / "skipped.csv"}')
     if not args.check_images:
         print('the images were not read: --check-images finds those that cannot be')
-    print(f'next: python tools/new_config.py {args.out} --method dbm-bs --out mine.py')
+    out = shlex.quote(str(args.out))
+    print(f'next: python -m mmlt new_config {out} --method dbm-bs --out mine.py')
 
 
 if __name__ == '__main__':

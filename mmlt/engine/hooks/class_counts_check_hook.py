@@ -119,5 +119,5 @@ def _compare(owner: str, class_counts: list, labels: np.ndarray) -> None:
         raise ValueError(
             f'class_counts of {owner} do not match the training set in {len(wrong)} of '
             f'{len(class_counts)} classes ({examples}); count the training set with '
-            'tools/dataset_converters/count_classes.py'
+            'python -m mmlt count_classes'
         )

@@ -49,10 +49,14 @@ def settle_class_counts(
             _say_once('class_counts: the config has none, taken from the checkpoint')
         return None if found is None else found.to(device, copy=True)
     if found is not None and found.tolist() != counts.tolist():
+        ours, theirs = counts.tolist(), found.tolist()
+        if len(ours) == len(theirs):
+            k = next(k for k in range(len(ours)) if ours[k] != theirs[k])
+            differ = f'class {k} has {ours[k]} images in the config, {theirs[k]} in the checkpoint'
+        else:
+            differ = f'{len(ours)} classes in the config, {len(theirs)} in the checkpoint'
         _say_once(
-            f"class_counts: the config's count ({len(counts)} classes, {int(counts.sum())} images),"
-            f" the checkpoint's differ ({len(found)} classes, {int(found.sum())} images)",
-            logging.WARNING,
+            f"class_counts: the config's count, the checkpoint's differ: {differ}", logging.WARNING
         )
     state_dict[key] = counts.detach().clone()
     return counts
