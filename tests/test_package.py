@@ -164,6 +164,7 @@ def test_results_are_those_of_the_records_alone(tmp_path):
         (folder / f'{name}.py').write_text(f"_base_ = '{ROOT / 'configs' / DIGITS}'\n")
     rows = [record(1, 40.0), record(0, 44.0, **{'train_dataloader.num_workers': 0})]
     rows += [record(0, 50.0, width=4), dict(record(2, 60.0), augmentation='by batches')]
+    rows[-1]['last']['shot/few'] = None  # this draw has no such class
     for number, row in enumerate(rows):
         write_record(folder / 'results' / f'{number}.json', row)
     text = render_metafile(folder / 'metafile.yml')
@@ -172,6 +173,7 @@ def test_results_are_those_of_the_records_alone(tmp_path):
     assert b['Metadata']['Training Data'] == 'digits-lt-if50'
     plain, wide, batches = a['Results']
     assert (batches['Seeds'], batches['Augmentation']) == ([2], 'by batches')
+    assert set(batches['Metrics']) == {'Top 1 Accuracy', 'Many', 'Medium'}
     assert plain['Metrics']['Top 1 Accuracy'] == 42.0
     assert plain['Metrics']['Top 1 Accuracy (standard deviation)'] == 2.83
     assert (plain['Seeds'], plain.get('Options')) == ([0, 1], None)
