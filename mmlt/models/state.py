@@ -1,9 +1,12 @@
 """What a module remembers: memories, and copies that follow its weights."""
 
 import copy
+import logging
+from functools import cache
 
 import torch
 import torch.nn as nn
+from mmengine.logging import print_log
 
 
 def state(tensor: torch.Tensor) -> nn.Parameter:
@@ -65,3 +68,12 @@ class MomentumCopy(nn.Module):
         """Call the copy, without gradient."""
         with torch.no_grad():
             return self.module(*args)
+
+
+@cache
+def say_once(line: str, level: int = logging.INFO) -> None:
+    """Log a line about what is loaded, once a process.
+
+    A run loads its checkpoint more than once: to see whether it fits, and then in earnest.
+    """
+    print_log(line, logger='current', level=level)

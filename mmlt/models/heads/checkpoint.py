@@ -1,10 +1,10 @@
 """What a head changes in a checkpoint while it is loaded: old names, and the class counts."""
 
 import logging
-from functools import cache
 
 import torch
-from mmengine.logging import print_log
+
+from mmlt.models.state import say_once
 
 # Until 0.1 the parts of the slots lay in the head itself.
 _OLD_NAMES = {'neck.': 'slots.contrast.', 'loss_module.': 'slots.joint.criterion.'}
@@ -25,7 +25,7 @@ def rename_slots(state_dict: dict, prefix: str) -> None:
             state_dict[prefix + new + key[len(prefix + old) :]] = state_dict.pop(key)
             renamed += 1
     if renamed:
-        _say_once(f'{renamed} entries of a checkpoint of mmlt 0.1 are now under {prefix}slots')
+        say_once(f'{renamed} entries of a checkpoint of mmlt 0.1 are now under {prefix}slots')
 
 
 def settle_class_counts(
@@ -46,7 +46,7 @@ def settle_class_counts(
     found = state_dict.get(key)
     if counts is None:
         if found is not None:
-            _say_once('class_counts: the config has none, taken from the checkpoint')
+            say_once('class_counts: the config has none, taken from the checkpoint')
         return None if found is None else found.to(device, copy=True)
     if found is not None and found.tolist() != counts.tolist():
         ours, theirs = counts.tolist(), found.tolist()
@@ -55,14 +55,8 @@ def settle_class_counts(
             differ = f'class {k} has {ours[k]} images in the config, {theirs[k]} in the checkpoint'
         else:
             differ = f'{len(ours)} classes in the config, {len(theirs)} in the checkpoint'
-        _say_once(
+        say_once(
             f"class_counts: the config's count, the checkpoint's differ: {differ}", logging.WARNING
         )
     state_dict[key] = counts.detach().clone()
     return counts
-
-
-@cache
-def _say_once(line: str, level: int = logging.INFO) -> None:
-    # A run loads its checkpoint more than once: to see whether it fits, and then in earnest.
-    print_log(line, logger='current', level=level)

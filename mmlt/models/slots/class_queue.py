@@ -2,11 +2,9 @@
 
 import logging
 import math
-from functools import cache
 
 import torch
 import torch.nn as nn
-from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 
@@ -19,7 +17,7 @@ from mmlt.models.gather import gather_rows, gather_rows_with_gradient
 from mmlt.models.layers.mlp import mlp
 from mmlt.models.losses import PairCriterion
 from mmlt.models.slots.batch import Batch, pure_labels_of
-from mmlt.models.state import state
+from mmlt.models.state import say_once, state
 
 _NOT_KNOWN = -2.0  # path of an image that was remembered before paths were
 
@@ -211,10 +209,11 @@ class ClassQueue(BaseModule):
             state_dict.setdefault(f'{prefix}path_ids', torch.full_like(ids, _NOT_KNOWN))
             state_dict.setdefault(f'{prefix}sizes', self.sizes)
         if sizes is not None and sizes.tolist() != self.sizes.tolist():
-            _say_once(
+            say_once(
                 f'{prefix}queue: the classes have other slots than in the checkpoint, so its '
                 'features would be of other classes: they are not taken, the queue begins empty '
-                '(class_counts, size or base differ)'
+                '(class_counts, size or base differ)',
+                logging.WARNING,
             )
             state_dict[f'{prefix}sizes'] = self.sizes
             for name in ('queue', 'image_ids', 'path_ids', 'pointer'):
@@ -223,9 +222,3 @@ class ClassQueue(BaseModule):
                 if key in state_dict and state_dict[key].shape == own.shape:
                     state_dict[key] = own.clone()
         super()._load_from_state_dict(state_dict, prefix, *args)
-
-
-@cache
-def _say_once(line: str) -> None:
-    # A run loads its checkpoint more than once: to see whether it fits, and then in earnest.
-    print_log(line, logger='current', level=logging.WARNING)
