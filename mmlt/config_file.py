@@ -16,7 +16,7 @@ _COUNTS = ('class_counts', 'target_class_counts')
 _LOOKED_UP = (
     'activation_checkpointing', 'auto_scale_lr', 'compile', 'custom_imports', 'sync_bn',
     'efficient_conv_bn_eval', 'find_unused_parameters', 'model_wrapper_cfg', 'resource_limit',
-    'runner_type', 'tta_model', 'tta_pipeline',
+    'runner_type', 'strategy', 'tta_model', 'tta_pipeline',
 )  # fmt: skip
 
 
@@ -69,8 +69,8 @@ def merge_options(cfg: Config, options: Mapping | None) -> None:
         if first not in read | set(cfg):
             raise ValueError(_unknown(key, first, read | set(cfg)))
         hook, dot, _ = rest.partition('.')
-        hooks = cfg.get(first, {})
-        new = f'{first}.{hook}.type' in options
+        hooks = cfg.get(first) or {}
+        new = {f'{first}.{hook}', f'{first}.{hook}.type'} & options.keys()
         if first == 'default_hooks' and dot and hook not in hooks and not new:
             raise ValueError(_unknown(key, hook, hooks, ' hook'))
         if first not in read and cfg[first] != value:
@@ -78,8 +78,9 @@ def merge_options(cfg: Config, options: Mapping | None) -> None:
             places = list(_places(run, cfg[first]))[:3]
             text = f', such as {" or ".join(places)}' if places else ''
             print_log(
-                f'--cfg-options {key} is only a variable of the config file, which is read '
-                f'already: what was made from it stays as it is; name the place itself{text}',
+                f'--cfg-options {key} is no setting of a run but a variable of the config file, '
+                'which is read already: unless code of yours looks at it, it has no effect; name '
+                f'the place itself{text}',
                 'current',
                 logging.WARNING,
             )

@@ -9,6 +9,7 @@ if 'PYTEST_XDIST_WORKER' in os.environ:
 
 import hypothesis
 import pytest
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
 # A busy machine is no fault of a test.
@@ -49,6 +50,15 @@ def own_default_scope():
     DefaultScope._instance_dict.clear()
     yield
     DefaultScope._instance_dict.clear()
+
+
+@pytest.fixture
+def messages(caplog):
+    """What is logged from here on, as a function."""
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    yield lambda: [record.getMessage() for record in caplog.records]
+    logger.removeHandler(caplog.handler)
 
 
 @pytest.fixture(scope='session')

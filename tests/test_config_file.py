@@ -104,8 +104,8 @@ def test_keys_of_a_run_are_merged_whether_the_config_has_them_or_not():
     assert cfg.default_hooks.mine == dict(type='EMAHook', momentum=0.1)
 
 
-def test_a_variable_of_the_file_is_told_with_the_place_that_is_meant(capsys):
+def test_a_variable_of_the_file_is_told_with_the_place_that_is_meant(messages):
     merge_options(run_config(), {'data_root': '/moved'})
-    told = ''.join(capsys.readouterr())
-    assert 'data_root is only a variable of the config file' in told
+    told = ''.join(messages())
+    assert 'data_root is no setting of a run but a variable of the config file' in told
     assert 'such as train_dataloader.dataset.dataset.data_root' in told

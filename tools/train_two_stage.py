@@ -95,8 +95,7 @@ def check_draws(args: argparse.Namespace) -> None:
     # Imported here: a run that is told its flags are wrong need not wait for it.
     from mmengine.config import Config, DictAction
 
-    if '::' in args.stage1 + args.stage2:
-        import mmlt  # noqa: F401  (lets mmengine find them)
+    from mmlt.config_file import merge_options  # lets mmengine find configs of mmlt:: too
 
     def train_set(stage: int, change=None):
         reader = argparse.ArgumentParser()
@@ -106,7 +105,10 @@ def check_draws(args: argparse.Namespace) -> None:
         cfg = Config.fromfile(getattr(args, f'stage{stage}'), import_custom_modules=False)
         if change:
             cfg = change(cfg)
-        cfg.merge_from_dict(options)
+        try:
+            merge_options(cfg, options)
+        except ValueError as error:
+            sys.exit(f'error: stage {stage}: {error}')
         return cfg.train_dataloader.dataset
 
     def without_pipeline(dataset) -> dict:
@@ -120,7 +122,6 @@ def check_draws(args: argparse.Namespace) -> None:
     from mmengine.registry import init_default_scope
     from mmpretrain.registry import DATASETS
 
-    import mmlt  # noqa: F401  (registers everything)
     from mmlt.config_class_counts import parse_class_counts, set_class_counts
     from mmlt.datasets import describe_images, training_draw
 

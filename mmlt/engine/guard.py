@@ -22,10 +22,9 @@ from mmlt.engine.work_dir import find_resumable
 from mmlt.files import disk_trouble, lock_work_dir
 from mmlt.processes import end_with_parent
 
-_DISK = (
-    *('ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EIO', 'EACCES', 'EPERM'),
-    *('EEXIST', 'ENOTDIR', 'EISDIR'),
-)
+_DISK = ('ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EIO', 'EACCES', 'EPERM')
+_PATHS = ('EEXIST', 'ENOTDIR', 'EISDIR')  # a file where a folder should be, or the other way round
+_REFUSING = ('mmengine', 'mmpretrain', 'torch', 'mmlt')
 
 
 def guarded(main) -> None:
@@ -60,8 +59,10 @@ def guarded(main) -> None:
         name = '' if told else f'{type(error).__name__}: '
         sys.exit(f'error: {name}{text} (MMLT_TRACEBACK=1 shows where)')
     except OSError as error:
-        if error.errno not in {getattr(errno, name, None) for name in _DISK}:
+        if os.environ.get('MMLT_TRACEBACK') or error.errno not in _numbers(_DISK + _PATHS):
             raise
+        if error.errno in _numbers(_PATHS):
+            sys.exit(f'error: {_path(error)}: {error.strerror} (MMLT_TRACEBACK=1 shows where)')
         text = error.strerror or str(error)
         sys.exit(f'error: {text if "cannot write" in text else disk_trouble(error, _path(error))}')
     finally:
@@ -162,6 +163,10 @@ def _told_by_mmlt(error: BaseException) -> bool:
     return bool(last and last.filename.startswith(package) and last.line.startswith('raise '))
 
 
+def _numbers(names) -> set:
+    return {getattr(errno, name) for name in names if hasattr(errno, name)}
+
+
 def _while_building(error: BaseException) -> bool:
     """Whether mmengine was making something of a config: then a setting is to blame, as a rule.
 
@@ -169,10 +174,14 @@ def _while_building(error: BaseException) -> bool:
     """
     if isinstance(error, TypeError) and '__init__()' not in str(error):
         return False
-    return any(
-        f'{os.sep}mmengine{os.sep}' in frame.filename and frame.name.startswith('build')
-        for frame in traceback.extract_tb(error.__traceback__)
-    )
+    frames = traceback.extract_tb(error.__traceback__)
+    building = any(_is_of(frame, 'mmengine') and frame.name.startswith('build') for frame in frames)
+    # Below code of the user's own it is a mistake of that, whose line must be seen.
+    return building and any(_is_of(frames[-1], name) for name in _REFUSING)
+
+
+def _is_of(frame, package: str) -> bool:
+    return f'{os.sep}{package}{os.sep}' in frame.filename
 
 
 _told = set()

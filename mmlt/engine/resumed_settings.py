@@ -14,14 +14,15 @@ COMPARED = (
 # How fast, or from where, not what.
 _IGNORED = {
     'num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor', 'data_root',
-    'checkpoint', 'init_cfg', 'deterministic', 'diff_rank_seed',
+    'checkpoint', 'init_cfg', 'deterministic', 'diff_rank_seed', 'max_mib', '_scope_',
 }  # fmt: skip
+_SAME = {'LoadImageOnce': 'LoadImageFromFile'}  # of --in-memory
 
 
 def settings_of(text: str | None) -> dict:
     """What is compared of the text of a config, as a checkpoint keeps it; nothing of it is run.
 
-    What is no plain value, such as a class of a new-style config, is left out.
+    What is no plain value, such as a class of a new-style config, is its text.
 
     Example:
         >>> settings_of('a = 1\\nmodel = dict(type=\'X\', scale=3.0)')
@@ -35,10 +36,7 @@ def settings_of(text: str | None) -> dict:
     for node in body:
         name = getattr(node.targets[0], 'id', None) if isinstance(node, ast.Assign) else None
         if name in COMPARED:
-            try:
-                found[name] = _value(node.value)
-            except ValueError:
-                continue
+            found[name] = _value(node.value)
     return found
 
 
@@ -52,12 +50,36 @@ def differences(before, now, place: str = '') -> Iterator[tuple[str, object, obj
     """
     pairs = _pairs(before, now)
     if pairs is None:
-        if before != now:
+        if before != now and not (place.endswith('.type.') and _kind(before) == _kind(now)):
             yield place.rstrip('.'), before, now
         return
     for key, a, b in pairs:
         if key not in _IGNORED:
             yield from differences(a, b, f'{place}{key}.')
+
+
+def other_kinds(found) -> list[tuple[str, object, object]]:
+    """Those of the differences that make another model: a part that has another ``type``.
+
+    A type that is not given on one side may be the default; images, and what is shown of them to
+    companions, are no part of the model.
+
+    Example:
+        >>> other_kinds([('model.head.type', 'BCLHead', 'DBMHead'), ('model.head.scale', 1, 2)])
+        [('model.head.type', 'BCLHead', 'DBMHead')]
+    """
+    beside = ('model.train_cfg.', 'model.data_preprocessor.', 'model.companions.')
+    return [
+        (key, a, b)
+        for key, a, b in found
+        if key.startswith('model.') and key.endswith('.type') and not key.startswith(beside)
+        and a is not None and b is not None
+    ]  # fmt: skip
+
+
+def _kind(value) -> str:
+    name = str(value).rpartition('.')[2]  # a registry may stand in front
+    return _SAME.get(name, name)
 
 
 def _pairs(before, now):
@@ -80,4 +102,7 @@ def _value(node):
         return {ast.literal_eval(k): _value(v) for k, v in zip(node.keys, node.values)}
     if isinstance(node, ast.List | ast.Tuple):
         return [_value(item) for item in node.elts]
-    return ast.literal_eval(node)
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return ast.unparse(node)

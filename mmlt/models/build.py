@@ -1,10 +1,13 @@
 """Build the parts of a module: what a config gives is merged, what a part wants is handed to it."""
 
+import logging
+
 import torch.nn as nn
 from mmpretrain.registry import MODELS
 
 from mmlt.class_counts import load_class_counts
 from mmlt.config_file import type_name
+from mmlt.models.state import say_once
 
 
 def build_part(spec: dict | nn.Module, wants: tuple[str, ...] = (), **facts) -> nn.Module:
@@ -12,7 +15,7 @@ def build_part(spec: dict | nn.Module, wants: tuple[str, ...] = (), **facts) -> 
 
     The rule: a class lists in its attribute ``wants`` what it is to be handed, such as
     ``wants = ('num_classes', 'class_counts')``; subclasses inherit it. Nothing else is handed, and
-    what the config gives itself has precedence.
+    what the config gives itself has precedence; class counts that differ are a warning.
 
     ``MODELS.build`` looks a name up in the registry of the default scope, and under mmdet's, say,
     finds none of mmpretrain's. Here the name is looked up in mmpretrain's, where mmlt registers.
@@ -24,7 +27,6 @@ def build_part(spec: dict | nn.Module, wants: tuple[str, ...] = (), **facts) -> 
 
     Raises:
         TypeError: The class takes no such argument, or misses one that it does not want.
-        ValueError: ``class_counts`` of its own that differ from those it would be handed.
 
     Example:
         >>> build_part(dict(type='SoftmaxPairLoss'), num_classes=3).loss_weight
@@ -39,7 +41,7 @@ def build_part(spec: dict | nn.Module, wants: tuple[str, ...] = (), **facts) -> 
     kind = MODELS.get(spec['type']) if isinstance(spec['type'], str) else spec['type']
     if kind is None:
         return MODELS.build(spec)  # raises, with the names that there are
-    _check_counts(kind.__name__, spec.get('class_counts'), facts.get('class_counts'))
+    _tell_counts(kind.__name__, spec.get('class_counts'), facts.get('class_counts'))
     wanted = {name: facts[name] for name in getattr(kind, 'wants', wants) if name in facts}
     try:
         return MODELS.build(dict(spec, type=kind), default_args=wanted)
@@ -51,13 +53,14 @@ def build_part(spec: dict | nn.Module, wants: tuple[str, ...] = (), **facts) -> 
         raise
 
 
-def _check_counts(name: str, own, counts) -> None:
-    """Refuse class counts of a part that are not those of the whole: nothing would compare them."""
+def _tell_counts(name: str, own, counts) -> None:
+    """Tell class counts of a part that are not those of the whole: nothing else compares them."""
     if own is None or counts is None or load_class_counts(own) == load_class_counts(counts):
         return
-    raise ValueError(
-        f'class_counts of {name} are not those of what it is a part of: leave them out, they are '
-        'handed to it'
+    say_once(
+        f'class_counts of {name} are not those of what it is a part of: its own count. Leave them '
+        'out, and it is handed those',
+        logging.WARNING,
     )
 
 

@@ -14,8 +14,9 @@ import torch
 import torch.distributed as dist
 from forked import fork, status_of
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from mmpretrain.registry import MODELS
+from mmpretrain.registry import HOOKS, MODELS
 from tiny_run import tiny_run
 
 from mmlt.analysis.files import write_per_class
@@ -139,6 +140,18 @@ def test_a_setting_that_mmengine_or_torch_refuses_is_one_line(part, settings, sa
     assert text.endswith('(MMLT_TRACEBACK=1 shows where)')
 
 
+def test_a_mistake_in_a_hook_of_the_users_own_keeps_its_traceback(tmp_path):
+    @HOOKS.register_module(force=True)
+    class OwnHook(Hook):
+        def __init__(self):
+            self.x = dict(a=1)['b']
+
+    cfg = Config.fromfile(DIGITS)
+    cfg.work_dir, cfg.custom_hooks = str(tmp_path), [dict(type='OwnHook')]
+    with pytest.raises(KeyError, match="'b'"):
+        guarded(lambda: Runner.from_cfg(cfg))
+
+
 def test_ctrl_c_is_one_line_and_ends_as_a_shell_expects():
     def main():
         raise KeyboardInterrupt
@@ -150,7 +163,7 @@ def test_ctrl_c_is_one_line_and_ends_as_a_shell_expects():
 def test_a_work_dir_that_is_a_file_is_one_line(tmp_path):
     (tmp_path / 'ce.py').touch()
     text = end_of(lambda: (tmp_path / 'ce.py').mkdir())
-    assert text == f'error: cannot write {tmp_path}/ce.py: File exists'
+    assert text == f'error: {tmp_path}/ce.py: File exists (MMLT_TRACEBACK=1 shows where)'
 
 
 def test_other_errors_keep_their_traceback():

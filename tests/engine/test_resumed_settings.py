@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 
 import mmlt  # noqa: F401
 from mmlt.checkpoint import CheckpointError
-from mmlt.engine.resumed_settings import differences, settings_of
+from mmlt.engine.resumed_settings import differences, other_kinds, settings_of
 
 CONFIG = Path(__file__).parents[2] / 'configs/dbm/dbm-bs_resnet20_digits-lt.py'
 
@@ -73,9 +73,29 @@ def test_nothing_of_the_text_is_run(tmp_path):
     there = tmp_path / 'there'
     call = f"__import__('pathlib').Path({str(there)!r}).touch()"
     text = f"model = dict(type='X', n={call})\nrandomness = 3"
-    assert settings_of(text) == {'randomness': 3}
+    assert settings_of(text) == {'model': {'type': 'X', 'n': call}, 'randomness': 3}
     assert not there.exists()
     assert settings_of('model = (') == settings_of(None) == {}
+
+
+def test_the_same_in_other_words_is_no_difference():
+    before = dict(model=dict(type='mmpretrain.ImageClassifier', head=dict(type='DBMHead')),
+                  train_dataloader=[dict(type='LoadImageFromFile')])  # fmt: skip
+    now = dict(model=dict(type='ImageClassifier', head=dict(type='mmlt.DBMHead'), _scope_='mmlt'),
+               train_dataloader=[dict(type='LoadImageOnce', max_mib=1024)])  # fmt: skip
+    assert list(differences(before, now)) == []
+
+
+def test_another_model_is_one_of_other_types_of_its_parts():
+    told = [
+        ('model.head.joint.type', None, 'SigmoidPairLoss'),  # perhaps the default, written out
+        ('model.train_cfg.augments.type', 'Mixup', 'CutMix'),
+        ('model.companions.teacher.model.head.type', 'DBMHead', 'BCLHead'),
+        ('optim_wrapper.type', 'OptimWrapper', 'AmpOptimWrapper'),
+        ('model.head.scale', 30, 32),
+    ]
+    other = ('model.backbone.type', 'CifarResNet', 'ResNet')
+    assert other_kinds([*told, other]) == [other]
 
 
 def test_differences_by_hand():

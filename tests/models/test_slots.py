@@ -9,7 +9,6 @@ import pytest
 import torch
 import torch.nn as nn
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
@@ -257,15 +256,6 @@ def test_mmpretrains_switch_recipe_hook_finds_and_sets_the_criterion(features):
 
 
 # --- Checkpoints --------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def messages(caplog):
-    """What is logged from here on, as a function."""
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(caplog.handler)
-    yield lambda: [record.getMessage() for record in caplog.records]
-    logger.removeHandler(caplog.handler)
 
 
 def old_layout(state):

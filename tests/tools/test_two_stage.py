@@ -115,6 +115,13 @@ def test_an_option_that_is_no_pair_is_named(words, flag, word, tmp_path):
     assert not (tmp_path / 'run').exists()
 
 
+def test_a_mistyped_option_of_stage_2_is_told_before_stage_1(words, tmp_path):
+    result = command(*words, str(tmp_path), '--stage2-options', 'optim_wraper.optimizer.lr=1')
+    assert result.returncode == 1
+    assert 'error: stage 2: --cfg-options optim_wraper.optimizer.lr: there is no' in result.stderr
+    assert not (tmp_path / 'stage1').exists()
+
+
 def test_stages_that_train_on_different_images_are_refused(words, tmp_path):
     other = ['--stage2-options', 'train_dataloader.dataset.split=first_n']
     result = command(*words, str(tmp_path / 'run'), *other)

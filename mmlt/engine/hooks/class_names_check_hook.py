@@ -31,8 +31,8 @@ class ClassNamesCheckHook(Hook):
     ``dict(type='PhotoFolder', ..., allow_missing=True)``.
 
     Args:
-        checkpoint (bool): Whether a training's checkpoint must be of the same classes. False for
-            weights of another task. Defaults to True.
+        checkpoint (bool): Whether a training's checkpoint, and that of a teacher, must be of the
+            same classes. False for weights of another task. Defaults to True.
 
     Raises:
         ValueError: Two lists differ, with their first difference.
@@ -75,10 +75,9 @@ class ClassNamesCheckHook(Hook):
                 f'{len(names)} classes: write num_classes={len(names)}'
             )
         compare_class_vectors(bare_model(runner), names)
-        for companion in getattr(bare_model(runner), 'companions', {}).values():
-            meta = getattr(companion, 'dataset_meta', None)
-            file = getattr(companion, 'checkpoint', None)
-            self.compare_checkpoint(dict(meta=dict(dataset_meta=meta)), train, f'teacher {file}')
+        companions = getattr(bare_model(runner), 'companions', {}).values()
+        for companion in companions if self.checkpoint else ():
+            compare_teacher(companion, names)
         if runner.val_loop is not None:
             self.compare_datasets(train, runner.val_loop.dataloader.dataset, 'validation')
         if self._loaded and self.checkpoint:
@@ -138,6 +137,22 @@ _CURE = (
     'labels would be paired with wrong names. Mend the folders; a set that really has fewer '
     "classes is dict(type='PhotoFolder', ..., allow_missing=True)"
 )
+
+
+def compare_teacher(companion, names) -> None:
+    """Compare the names in the checkpoint of a ``FrozenTeacher`` with the training set's.
+
+    Raises:
+        CheckpointError: They differ by more than case, underscores and spaces.
+    """
+    meta = getattr(companion, 'dataset_meta', None)
+    own = meta.get('classes') if isinstance(meta, dict) else None
+    own = tuple(map(str, own)) if isinstance(own, list | tuple) else None
+    file = f'teacher {getattr(companion, "checkpoint", None)}'
+    if difference := first_difference(file, own, 'training set', names, key=plain_name):
+        raise CheckpointError(
+            f'{difference}: it would teach other classes than those of the images'
+        )
 
 
 def compare_class_vectors(model, names) -> None:

@@ -195,11 +195,11 @@ class ClassifierRetrainingHook(EpochSwitchHook):
 
 def _check_adjustment(head: TripartiteHead, criterion: nn.Module) -> None:
     """Refuse a test-time adjustment that counts on the criterion of the first stage."""
-    known = getattr(head.adjustment, 'balanced', None)
+    known = getattr(head.adjustment, 'balanced', None) if head.adjusts_joint else None
     if known is not None and known != (tau := trained_tau(criterion)):
         raise ValueError(
             f'the second stage trains with {type(criterion).__name__}, which takes {tau:g} of the '
             f"training prior out of the logits; the head's adjustment counts on {known:g}, what "
-            f'the first stage took out: write head.adjustment=dict(balanced={tau:g}, ...), or '
-            'remove the adjustment'
+            'the criterion of the first stage took out: say with head.adjustment.balanced how much '
+            'the criterion and the sampler of the second take out, 0 for nothing, 1 for all'
         )

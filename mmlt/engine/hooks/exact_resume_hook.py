@@ -14,7 +14,7 @@ from mmpretrain.registry import HOOKS
 
 from mmlt.checkpoint import CheckpointError
 from mmlt.engine.bare_model import bare_model
-from mmlt.engine.resumed_settings import differences, settings_of
+from mmlt.engine.resumed_settings import differences, other_kinds, settings_of
 
 # [epoch, iteration], in the message hub. A name that began like 'val' would stand in each log line.
 VALIDATED = 'last_validation'
@@ -34,8 +34,9 @@ class ExactResumeHook(Hook):
       on. It has its place in the curves, may give the
       best checkpoint, and a run that was killed in its last validation gets its last numbers.
 
-    The settings of the run are compared with those in the checkpoint: another model is refused,
-    other differences are a warning, as the optimizer and the schedules go on as they were.
+    The settings of the run are compared with those in the checkpoint: a part of the model that has
+    another type is refused, other differences are a warning, as the optimizer and the schedules go
+    on as they were.
 
     Raises:
         CheckpointError: The checkpoint is of a run whose model has other types.
@@ -130,14 +131,10 @@ def _compare_settings(text: str | None, cfg) -> None:
     if not found:
         return
     lines = [f'{key} ({a!r} there, {b!r} here)' for key, a, b in found]
-    other = [
-        line
-        for line, (key, *_) in zip(lines, found)
-        if key.startswith('model.') and key.endswith('.type')
-    ]
-    if other:
+    if other := other_kinds(found):
+        named = ', '.join(lines[found.index(difference)] for difference in other[:3])
         raise CheckpointError(
-            f'the checkpoint is of a run of another model: {", ".join(other[:3])}; begin in '
+            f'the checkpoint is of a run of another model: {named}; begin in '
             'another --work-dir, or go on from its weights with --cfg-options load_from=CHECKPOINT '
             'in the place of --resume'
         )

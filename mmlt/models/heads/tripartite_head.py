@@ -117,8 +117,10 @@ class TripartiteHead(ClsHead):
             if hasattr(slot, 'check_classifier'):
                 slot.check_classifier(self.classifier)
         self.adjustment = None
+        self.adjusts_joint = False  # whether the adjustment counts on the joint criterion
         if adjustment is not None:
             spec = merge_spec(dict(type='LogitAdjustment'), part_spec('adjustment', adjustment))
+            self.adjusts_joint = isinstance(spec, dict) and 'balanced' not in spec
             self.adjustment = build_part(spec, balanced=trained_tau(self.loss_module), **facts)
 
     def loss(self, feats: tuple[torch.Tensor], data_samples, **companions) -> dict:
