@@ -63,7 +63,7 @@ def merge_options(cfg: Config, options: Mapping | None) -> None:
     # Imported here: who reads a config needs no Runner.
     from mmengine.runner import Runner
 
-    read = {*inspect.signature(Runner.__init__).parameters, *_LOOKED_UP}
+    read = {*inspect.signature(Runner).parameters, *_LOOKED_UP}
     for key, value in options.items():
         first, _, rest = key.partition('.')
         if first not in read | set(cfg):
