@@ -2,7 +2,6 @@
 
 import copy
 import logging
-from functools import cache
 
 import torch
 import torch.nn as nn
@@ -70,10 +69,14 @@ class MomentumCopy(nn.Module):
             return self.module(*args)
 
 
-@cache
+_said = set()
+
+
 def say_once(line: str, level: int = logging.INFO) -> None:
-    """Log a line about what is loaded, once a process.
+    """Log a line about what is built or loaded, once a process.
 
     A run loads its checkpoint more than once: to see whether it fits, and then in earnest.
     """
-    print_log(line, logger='current', level=level)
+    if line not in _said:
+        _said.add(line)
+        print_log(line, logger='current', level=level)

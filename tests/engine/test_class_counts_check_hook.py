@@ -9,7 +9,6 @@ from mmpretrain.registry import MODELS
 import mmlt  # noqa: F401
 from mmlt.datasets.labels import read_labels
 from mmlt.engine.hooks import ClassCountsCheckHook
-from mmlt.models.state import say_once
 
 COUNTS = [20, 10, 6, 6, 5, 5, 4, 3, 3, 2]
 SPLIT = dict(base=COUNTS, val_fraction=0.2)
@@ -139,8 +138,8 @@ def test_every_expert_is_compared(tmp_path):
         dict(joint=dict(type='ClassBalancedLoss', class_counts=COUNTS[::-1])),
     ],
 )
-def test_parts_with_counts_of_their_own_are_told(part, messages):
-    say_once.cache_clear()
+def test_parts_with_counts_of_their_own_are_told(part, messages, monkeypatch):
+    monkeypatch.setattr('mmlt.models.state._said', set())
     head = dict(type='DBMHead', num_classes=10, in_channels=4, class_counts=COUNTS)
     same = {name: dict(spec, class_counts=COUNTS) for name, spec in part.items()}
     MODELS.build(head | same)
