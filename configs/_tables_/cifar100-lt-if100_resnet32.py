@@ -23,14 +23,15 @@ rows = [
         name='CE',
         config=f'../baselines/ce{_name}',
         paper=44.60,
-        reason='above the paper, which does not name its draw; why was not found out: float32, '
-        'augmentation by images and the released start give BS less, not more (50 epochs, below)',
+        reason='above the paper, which does not name its draw: another one gives BS 1.6 less in 50 '
+        'epochs (below), which is the size of the distance; float32, augmentation by images and the '
+        'released start change less',
     ),
     dict(
         name='BS',
         config=f'../baselines/bs{_name}',
         paper=49.35,
-        reason='above the paper, as CE is; not found out either. Its re-run of BCL has 50.23, where '
+        reason='above the paper, as CE is, perhaps by the draw. Its re-run of BCL has 50.23, where '
         "BCL's authors have 51.93",
     ),
     dict(
@@ -60,7 +61,7 @@ rows = [
         config=f'../baselines/ce-drw{_name}',
         paper=48.28,
         begins_as='CE',
-        reason='above the paper, as CE and BS are; not found out',
+        reason='above the paper, as CE and BS are, perhaps by the draw',
     ),
     dict(name='DBM-DRW', config=f'../dbm/dbm-drw{_name}', paper=49.41, begins_as='DBM-CE'),
     dict(name='LA post-hoc', config=f'../baselines/la-posthoc{_name}', weights='CE'),
