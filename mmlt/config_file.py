@@ -1,10 +1,11 @@
 """Config files as the tools read them: told from checkpoints, with counts found beside them."""
 
+import ast
 import difflib
 import inspect
 import logging
 import os
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Container, Mapping, MutableMapping
 from pathlib import Path
 
 from mmengine.config import Config
@@ -64,15 +65,16 @@ def merge_options(cfg: Config, options: Mapping | None) -> None:
     from mmengine.runner import Runner
 
     read = {*inspect.signature(Runner).parameters, *_LOOKED_UP}
+    known = read | set(cfg)
     for key, value in options.items():
         first, _, rest = key.partition('.')
-        if first not in read | set(cfg):
-            raise ValueError(_unknown(key, first, read | set(cfg)))
-        hook, dot, _ = rest.partition('.')
-        hooks = cfg.get(first) or {}
-        new = {f'{first}.{hook}', f'{first}.{hook}.type'} & options.keys()
-        if first == 'default_hooks' and dot and hook not in hooks and not new:
-            raise ValueError(_unknown(key, hook, hooks, ' hook'))
+        if first not in known:
+            raise ValueError(_unknown(key, first, known))
+        if first == 'default_hooks' and '.' in rest:
+            hook, hooks = rest.partition('.')[0], cfg.get(first) or {}
+            new = {f'{first}.{hook}', f'{first}.{hook}.type'} & options.keys()
+            if hook not in hooks and not new:
+                raise ValueError(_unknown(key, hook, hooks, ' hook'))
         if first not in read and cfg[first] != value:
             run = {name: cfg[name] for name in cfg if name in read}
             places = list(_places(run, cfg[first]))[:3]
@@ -152,6 +154,45 @@ def with_pipeline(dataset: Mapping) -> Mapping:
     while 'pipeline' not in dataset and 'dataset' in dataset:
         dataset = dataset['dataset']
     return dataset
+
+
+def values_in_text(text: str | None, names: Container[str]) -> dict:
+    """Variables in the text of a config, as a checkpoint keeps it; nothing of it is run.
+
+    What is no plain value, such as a class of a new-style config, is its text.
+
+    Args:
+        text (str, optional): what ``Config.pretty_text`` gives; '' or no Python: no variables.
+        names (Container[str]): variables that are wanted.
+
+    Example:
+        >>> values_in_text('model = dict(type=A.b, scale=3.0); n = 1', ['model'])
+        {'model': {'type': 'A.b', 'scale': 3.0}}
+    """
+    try:
+        body = ast.parse(text).body if isinstance(text, str) else []
+    except SyntaxError:
+        return {}
+    found = {}
+    for node in body:
+        name = getattr(node.targets[0], 'id', None) if isinstance(node, ast.Assign) else None
+        if name in names:
+            found[name] = _value(node.value)
+    return found
+
+
+def _value(node: ast.expr):
+    called = isinstance(node, ast.Call) and getattr(node.func, 'id', None)
+    if called == 'dict' and not node.args and all(word.arg for word in node.keywords):
+        return {word.arg: _value(word.value) for word in node.keywords}
+    if isinstance(node, ast.Dict) and all(isinstance(key, ast.Constant) for key in node.keys):
+        return {key.value: _value(value) for key, value in zip(node.keys, node.values)}
+    if isinstance(node, ast.List | ast.Tuple):
+        return [_value(item) for item in node.elts]
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return ast.unparse(node)
 
 
 def _find_counts(part, folder: Path) -> None:

@@ -1,7 +1,8 @@
 """The settings of a resumed run against those that its checkpoint was written with."""
 
-import ast
 from collections.abc import Iterator, Mapping, Sequence
+
+from mmlt.config_file import type_name, values_in_text
 
 COMPARED = (
     'model',
@@ -20,24 +21,13 @@ _SAME = {'LoadImageOnce': 'LoadImageFromFile'}  # of --in-memory
 
 
 def settings_of(text: str | None) -> dict:
-    """What is compared of the text of a config, as a checkpoint keeps it; nothing of it is run.
-
-    What is no plain value, such as a class of a new-style config, is its text.
+    """What is compared of the text of a config, as a checkpoint keeps it.
 
     Example:
         >>> settings_of('a = 1\\nmodel = dict(type=\'X\', scale=3.0)')
         {'model': {'type': 'X', 'scale': 3.0}}
     """
-    try:
-        body = ast.parse(text).body if isinstance(text, str) else []
-    except SyntaxError:
-        return {}
-    found = {}
-    for node in body:
-        name = getattr(node.targets[0], 'id', None) if isinstance(node, ast.Assign) else None
-        if name in COMPARED:
-            found[name] = _value(node.value)
-    return found
+    return values_in_text(text, COMPARED)
 
 
 def differences(before, now, place: str = '') -> Iterator[tuple[str, object, object]]:
@@ -78,7 +68,7 @@ def other_kinds(found) -> list[tuple[str, object, object]]:
 
 
 def _kind(value) -> str:
-    name = str(value).rpartition('.')[2]  # a registry may stand in front
+    name = type_name(str(value))
     return _SAME.get(name, name)
 
 
@@ -93,16 +83,3 @@ def _pairs(before, now):
 
 def _listed(value) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str)
-
-
-def _value(node):
-    if isinstance(node, ast.Call) and getattr(node.func, 'id', None) == 'dict' and not node.args:
-        return {word.arg: _value(word.value) for word in node.keywords}
-    if isinstance(node, ast.Dict):
-        return {ast.literal_eval(k): _value(v) for k, v in zip(node.keys, node.values)}
-    if isinstance(node, ast.List | ast.Tuple):
-        return [_value(item) for item in node.elts]
-    try:
-        return ast.literal_eval(node)
-    except ValueError:
-        return ast.unparse(node)

@@ -125,9 +125,7 @@ class ClassNamesCheckHook(Hook):
         Raises:
             CheckpointError: They differ.
         """
-        meta = (checkpoint.get('meta') or {}).get('dataset_meta')
-        names = meta.get('classes') if isinstance(meta, dict) else None
-        names = tuple(map(str, names)) if isinstance(names, list | tuple) else None
+        names = _classes_in((checkpoint.get('meta') or {}).get('dataset_meta'))
         difference = first_difference(name, names, 'dataset', names_of(dataset))
         if difference:
             raise CheckpointError(f'{difference}; {_CURE}')
@@ -139,15 +137,19 @@ _CURE = (
 )
 
 
+def _classes_in(dataset_meta) -> tuple[str, ...] | None:
+    """The class names that a checkpoint tells."""
+    names = dataset_meta.get('classes') if isinstance(dataset_meta, dict) else None
+    return tuple(map(str, names)) if isinstance(names, list | tuple) else None
+
+
 def compare_teacher(companion, names) -> None:
     """Compare the names in the checkpoint of a ``FrozenTeacher`` with the training set's.
 
     Raises:
         CheckpointError: They differ by more than case, underscores and spaces.
     """
-    meta = getattr(companion, 'dataset_meta', None)
-    own = meta.get('classes') if isinstance(meta, dict) else None
-    own = tuple(map(str, own)) if isinstance(own, list | tuple) else None
+    own = _classes_in(getattr(companion, 'dataset_meta', None))
     file = f'teacher {getattr(companion, "checkpoint", None)}'
     if difference := first_difference(file, own, 'training set', names, key=plain_name):
         raise CheckpointError(

@@ -31,8 +31,8 @@ class ExactResumeHook(Hook):
       before it are drawn and passed over, and weights, optimizer and random numbers are set once
       more at the first one that is trained.
     - The validation that was due when the checkpoint was written: it is made before training goes
-      on. It has its place in the curves, may give the
-      best checkpoint, and a run that was killed in its last validation gets its last numbers.
+      on. It has its place in the curves, may give the best checkpoint, and a run that was killed in
+      its last validation gets its last numbers.
 
     The settings of the run are compared with those in the checkpoint: a part of the model that has
     another type is refused, other differences are a warning, as the optimizer and the schedules go
@@ -130,22 +130,24 @@ def _compare_settings(text: str | None, cfg) -> None:
     found = list(differences({k: before[k] for k in shared}, {k: now[k] for k in shared}))
     if not found:
         return
-    lines = [f'{key} ({a!r} there, {b!r} here)' for key, a, b in found]
     if other := other_kinds(found):
-        named = ', '.join(lines[found.index(difference)] for difference in other[:3])
         raise CheckpointError(
-            f'the checkpoint is of a run of another model: {named}; begin in '
-            'another --work-dir, or go on from its weights with --cfg-options load_from=CHECKPOINT '
-            'in the place of --resume'
+            f'the checkpoint is of a run of another model: {_told(other[:3])}; begin in another '
+            '--work-dir, or go on from its weights with --cfg-options load_from=CHECKPOINT in the '
+            'place of --resume'
         )
-    more = f' and {len(lines) - 5} more' if len(lines) > 5 else ''
+    more = f' and {len(found) - 5} more' if len(found) > 5 else ''
     print_log(
-        f'resumed with other settings than those of the checkpoint: {", ".join(lines[:5])}{more}. '
+        f'resumed with other settings than those of the checkpoint: {_told(found[:5])}{more}. '
         'Rates, momentum, weight decay and schedules go on as the checkpoint has them; what else '
         'differs is in force from here on',
         logger='current',
         level=logging.WARNING,
     )
+
+
+def _told(found) -> str:
+    return ', '.join(f'{key} ({a!r} there, {b!r} here)' for key, a, b in found)
 
 
 def epoch_size(runner) -> dict:

@@ -1,6 +1,5 @@
 """A trained model that shows another what it makes of the images."""
 
-import ast
 import copy
 import logging
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from mmpretrain.registry import MODELS
 
 from mmlt.checkpoint import TRAINING_ONLY, CheckpointError, check_weights
+from mmlt.config_file import values_in_text
 from mmlt.models.build import build_part
 from mmlt.models.classifiers.companion import Companion, own_features
 from mmlt.models.slots.batch import CompanionOutput
@@ -165,15 +165,6 @@ def trained_preprocessor(checkpoint: dict) -> dict:
     """
     meta = checkpoint.get('meta')
     text = meta.get('cfg') if isinstance(meta, dict) else None
-    try:
-        body = ast.parse(text).body if isinstance(text, str) else []
-    except SyntaxError:
-        return {}
-    for node in body:
-        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
-            continue
-        if getattr(node.targets[0], 'id', None) == 'data_preprocessor':
-            given = {word.arg: word.value for word in node.value.keywords}
-            keys = [key for key in ('mean', 'std', 'to_rgb') if key in given]
-            return {key: ast.literal_eval(given[key]) for key in keys}
-    return {}
+    found = values_in_text(text, ['data_preprocessor']).get('data_preprocessor')
+    found = found if isinstance(found, dict) else {}
+    return {key: found[key] for key in ('mean', 'std', 'to_rgb') if key in found}
